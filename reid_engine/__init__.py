@@ -1,0 +1,1 @@
+"""Person re-identification: crops, features, distances, paths. Knows nothing of the web."""

@@ -1,0 +1,61 @@
+"""Errors of the engine. Each carries its data, so a caller can say what was wrong, where, and what to do."""
+
+from __future__ import annotations
+
+
+class ReidError(Exception):
+    """Base of every error the engine raises on purpose. `code` is stable; `data` is what a message needs."""
+
+    code = "reid_error"
+
+    def __init__(self, message: str, **data: object) -> None:
+        super().__init__(message)
+        self.data = data
+
+
+class BadPhoto(ReidError):
+    """A file that cannot be used as a photo. `data['reason']` is one of not_a_picture, too_large, truncated, too_small."""
+
+    code = "bad_photo"
+
+
+class EmptyGallery(ReidError):
+    """Nothing to search: no camera, no crop, or no crop in the period."""
+
+    code = "empty_gallery"
+
+
+class BundleCorrupt(ReidError):
+    """A bundle whose bytes do not match its checksums, or that cannot be read."""
+
+    code = "bundle_corrupt"
+
+
+class BundleMismatch(ReidError):
+    """A bundle of another format, or features made by another model version."""
+
+    code = "bundle_mismatch"
+
+
+class StoreCorrupt(ReidError):
+    """A feature segment whose bytes do not match the checksum committed with it."""
+
+    code = "store_corrupt"
+
+
+class BadDataset(ReidError):
+    """A data set folder with another layout than expected; the message shows the expected one."""
+
+    code = "bad_dataset"
+
+
+class BadConfig(ReidError):
+    """A training or evaluation option that is unknown or out of range; the message names the allowed values."""
+
+    code = "bad_config"
+
+
+class TrainingDiverged(ReidError):
+    """The loss is no longer a number, or the attention module is dead."""
+
+    code = "training_diverged"
