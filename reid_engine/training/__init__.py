@@ -1,0 +1,1 @@
+"""Training: one record of options, one loop, two strategies."""

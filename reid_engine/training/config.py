@@ -1,0 +1,162 @@
+"""What a training run is asked to do: one frozen record, checked when it is made. No torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from ..errors import BadConfig
+
+STRATEGIES = ("joint", "separate")
+DATA_FORMATS = ("market1501", "cuhk03", "msmt17", "folder", "synthetic")
+BACKBONES = (
+    "osnet_x0_25", "osnet_x0_5", "osnet_x1_0", "osnet_ain_x0_25", "osnet_ain_x0_5", "osnet_ain_x1_0",
+    "mobilenetv2", "bagtricks", "agw",
+)
+TRANSFORMS = ("sub", "squ", "abs")
+ACTIVATIONS = ("sigmoid", "none")
+DISTANCES = ("euclidean", "cosine")
+TRIPLETS = ("hard", "weighted")
+SCHEDULES = ("cosine", "step")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides the result of a run; two runs with the same record give the same weights.
+
+    `data` is the folder of the set, `out` the folder that receives checkpoints, log and bundle. `init` is a file of
+    weights (an .onnx extractor, a .pt checkpoint, a .reid bundle), "imagenet" where the backbone has such weights at
+    hand, or "" for random ones. `epochs` counts backbone epochs under `joint`; under `separate` the backbone is frozen and
+    `module_epochs` passes are made over the frozen features. `separate_after` adds that second stage to a joint run
+    and keeps whichever module validates better. Sizes are pixels, rates are per step, `device` a torch device.
+    """
+
+    data: str
+    out: str
+    data_format: str = "market1501"
+    name: str = "citysearch"
+    strategy: str = "joint"
+    backbone: str = "osnet_x0_25"
+    init: str = ""
+    epochs: int = 40
+    height: int = 256
+    width: int = 128
+    people_per_batch: int = 16
+    crops_per_person: int = 4
+    lr: float = 1e-3
+    weight_decay: float = 5e-4
+    warmup_epochs: int = 2
+    schedule: str = "cosine"
+    steps_at: tuple[int, ...] = ()
+    final_lr: float = 0.01
+    ema: float = 0.998
+    label_smoothing: float = 0.1
+    triplet: str = "hard"
+    margin: float = 0.3
+    soft_margin: bool = False
+    center_weight: float = 0.0005
+    attention_weight: float = 1.0
+    ratio: int = 4
+    transform: str = "abs"
+    tied: bool = True
+    activation: str = "sigmoid"
+    distance: str = "euclidean"
+    normalise_train: bool = True
+    separate_after: bool = True
+    module_epochs: int = 30
+    module_lrs: tuple[float, ...] = (1e-3, 3e-3, 5e-3)
+    module_ratios: tuple[int, ...] = ()
+    flip: float = 0.5
+    pad: int = 10
+    erasing: float = 0.5
+    jitter: float = 0.15
+    validate_every: int = 5
+    seed: int = 1
+    device: str = "cpu"
+    threads: int = 0
+    bf16: bool = False
+    resume: bool = True
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_names(self)
+        _check_numbers(self)
+        _check_ratios(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
+        """A config from JSON-like values. Raises BadConfig naming an unknown option and the known ones."""
+        known = {item.name for item in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise BadConfig(f"unknown training option {unknown[0]!r}; known: {', '.join(sorted(known))}", option=unknown[0])
+        missing = sorted({"data", "out"} - set(values))
+        if missing:
+            raise BadConfig(f"training option {missing[0]!r} is missing", option=missing[0])
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
+    @classmethod
+    def from_recipe(cls, path: Path | str, **overrides: Any) -> TrainConfig:
+        """A recipe file (JSON) with options laid over it; overrides of None are left out."""
+        try:
+            values = json.loads(Path(path).read_text())
+        except (OSError, ValueError) as error:
+            raise BadConfig(f"recipe {path} cannot be read: {error}", option="recipe") from error
+        return cls.from_dict({**values, **{key: value for key, value in overrides.items() if value is not None}})
+
+    def as_dict(self) -> dict[str, Any]:
+        """The options as JSON-like values; `from_dict` reads them back."""
+        return asdict(self)
+
+
+def recipe_path(name: str) -> Path:
+    """The file of a shipped recipe; raises BadConfig naming the shipped ones."""
+    folder = Path(__file__).parent / "recipes"
+    names = sorted(path.stem for path in folder.glob("*.json"))
+    require_one_of("recipe", name, names)
+    return folder / f"{name}.json"
+
+
+def require_one_of(option: str, value: object, allowed: Collection[str]) -> None:
+    """Refuses `value` unless it is one of the allowed names."""
+    if value not in allowed:
+        raise BadConfig(f"{option} is {value!r}; allowed: {', '.join(allowed)}", option=option, allowed=tuple(allowed))
+
+
+def _check_names(config: TrainConfig) -> None:
+    require_one_of("data_format", config.data_format, DATA_FORMATS)
+    require_one_of("strategy", config.strategy, STRATEGIES)
+    require_one_of("backbone", config.backbone, BACKBONES)
+    require_one_of("transform", config.transform, TRANSFORMS)
+    require_one_of("activation", config.activation, ACTIVATIONS)
+    require_one_of("distance", config.distance, DISTANCES)
+    require_one_of("triplet", config.triplet, TRIPLETS)
+    require_one_of("schedule", config.schedule, SCHEDULES)
+
+
+RANGES: dict[str, tuple[float, float]] = {
+    "epochs": (0, 10_000), "height": (16, 1024), "width": (16, 1024), "people_per_batch": (2, 1024),
+    "crops_per_person": (2, 64), "lr": (1e-8, 10.0), "weight_decay": (0.0, 1.0), "warmup_epochs": (0, 1000),
+    "final_lr": (0.0, 1.0), "ema": (0.0, 0.99999), "label_smoothing": (0.0, 0.9), "margin": (0.0, 10.0),
+    "center_weight": (0.0, 10.0), "attention_weight": (0.0, 100.0), "ratio": (1, 4096), "module_epochs": (1, 10_000),
+    "flip": (0.0, 1.0), "pad": (0, 128), "erasing": (0.0, 1.0), "jitter": (0.0, 1.0), "validate_every": (0, 10_000),
+    "seed": (0, 2**31 - 1), "threads": (0, 1024),
+}
+
+
+def _check_numbers(config: TrainConfig) -> None:
+    for option, (low, high) in RANGES.items():
+        value = getattr(config, option)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
+            raise BadConfig(f"{option} is {value!r}; allowed: a number from {low} to {high}", option=option)
+
+
+def _check_ratios(config: TrainConfig) -> None:
+    for option, values, high in (("module_lrs", config.module_lrs, 1.0), ("module_ratios", config.module_ratios, 4096)):
+        if any(not 0 < value <= high for value in values):
+            raise BadConfig(f"{option} is {values!r}; allowed: numbers above 0, at most {high}", option=option)
+    if not config.module_lrs:
+        raise BadConfig("module_lrs is empty; give at least one learning rate", option="module_lrs")
