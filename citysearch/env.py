@@ -1,0 +1,87 @@
+"""The environment, read once at start. A wrong value fails here and names what is allowed."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from urllib.parse import urlparse
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+def _refuse(name: str, value: str, allowed: str) -> ImproperlyConfigured:
+    return ImproperlyConfigured(f"{name}={value!r} is not allowed. Set it to {allowed}.")
+
+
+def env_str(name: str, default: str) -> str:
+    return os.environ.get(name, "").strip() or default
+
+
+def env_choice(name: str, default: str, allowed: Sequence[str]) -> str:
+    value = env_str(name, default)
+    if value not in allowed:
+        raise _refuse(name, value, "one of " + ", ".join(allowed))
+    return value
+
+
+def env_bool(name: str, default: bool) -> bool:
+    value = env_str(name, str(default)).lower()
+    if value not in ("true", "false", "1", "0", "yes", "no"):
+        raise _refuse(name, value, "true or false")
+    return value in ("true", "1", "yes")
+
+
+def env_number(name: str, default: float, low: float, high: float, kind: Callable[[str], float] = int) -> float:
+    value = env_str(name, str(default))
+    try:
+        number = kind(value)
+    except ValueError:
+        raise _refuse(name, value, f"a number from {low} to {high}") from None
+    if not low <= number <= high:
+        raise _refuse(name, value, f"a number from {low} to {high}")
+    return number
+
+
+def env_int(name: str, default: int, low: int, high: int) -> int:
+    return int(env_number(name, default, low, high))
+
+
+def env_list(name: str, default: str) -> list[str]:
+    return [item.strip() for item in env_str(name, default).split(",") if item.strip()]
+
+
+def env_url(name: str, default: str, schemes: Sequence[str]) -> str:
+    value = env_str(name, default)
+    if value and urlparse(value).scheme not in schemes:
+        raise _refuse(name, value, "an address that starts with " + ", ".join(f"{scheme}:" for scheme in schemes))
+    return value
+
+
+def env_time_zone(name: str, default: str) -> str:
+    from zoneinfo import available_timezones
+
+    value = env_str(name, default)
+    if value not in available_timezones():
+        raise _refuse(name, value, "an IANA time zone such as Asia/Shanghai")
+    return value
+
+
+def secret_key(var: Path, debug: bool) -> str:
+    """SECRET_KEY, or in development one that is made once and kept under var/."""
+    value = env_str("SECRET_KEY", "")
+    if value and (debug or len(value) >= 32):
+        return value
+    if value or not debug:
+        raise _refuse("SECRET_KEY", "*" * len(value), "a random text of at least 32 characters")
+    return _kept_secret(var / "secret_key")
+
+
+def _kept_secret(path: Path) -> str:
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as handle:
+            handle.write(secrets.token_urlsafe(48))
+    return path.read_text().strip()

@@ -1,0 +1,114 @@
+"""Crops, where their features lie, and the imports that brought them."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from citysearch.research.models import ModelVersion
+from units.models import Camera
+
+
+class GalleryImport(models.Model):
+    """One import. queued --> running --> done | failed; a cancelled or killed one is resumed by running it again."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued", _("queued")
+        RUNNING = "running", _("running")
+        DONE = "done", _("done")
+        FAILED = "failed", _("failed")
+
+    class Layout(models.TextChoices):
+        FOLDER = "folder", _("folder per camera")
+        ZIP = "zip", _("ZIP")
+        MANIFEST = "manifest", _("CSV manifest")
+        MARKET1501 = "market1501", _("Market-1501 names")
+        API = "api", _("API")
+
+    layout = models.CharField(_("layout"), max_length=12, choices=Layout.choices)
+    source = models.CharField(_("source"), max_length=500)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, verbose_name=_("user"))
+    state = models.CharField(_("state"), max_length=12, choices=State.choices, default=State.QUEUED)
+    total = models.PositiveIntegerField(_("pictures"), default=0)
+    added = models.PositiveIntegerField(_("added"), default=0)
+    known = models.PositiveIntegerField(_("already known"), default=0)
+    refused = models.PositiveIntegerField(_("refused"), default=0)
+    message = models.TextField(_("message"), blank=True)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("gallery import")
+        verbose_name_plural = _("gallery imports")
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.layout} {self.source}"
+
+
+class ImportLine(models.Model):
+    """What went wrong with one picture of an import; the import itself goes on."""
+
+    gallery_import = models.ForeignKey(GalleryImport, models.CASCADE, related_name="lines")
+    line = models.PositiveIntegerField(_("line"))
+    name = models.CharField(_("name"), max_length=500)
+    code = models.CharField(_("error"), max_length=40)
+    message = models.TextField(_("message"))
+
+    class Meta:
+        verbose_name = _("import line")
+        verbose_name_plural = _("import lines")
+        ordering = ["line"]
+
+    def __str__(self) -> str:
+        return f"{self.line}: {self.name}"
+
+
+class Crop(models.Model):
+    """One picture of one person, one camera, one moment.
+
+    `captured_at` is the camera's own clock: true time = captured_at - camera.clock_offset_s.
+    `person_id` is known only in research and demo galleries; no page shows it, the search never reads it.
+    """
+
+    camera = models.ForeignKey(Camera, models.CASCADE, related_name="crops", verbose_name=_("camera"))
+    sha256 = models.CharField(max_length=64)
+    image = models.CharField(_("image"), max_length=200, help_text=_("Path below the media folder."))
+    source_name = models.CharField(_("source name"), max_length=300, blank=True)
+    captured_at = models.DateTimeField(_("captured at"))
+    width = models.PositiveSmallIntegerField(_("width"))
+    height = models.PositiveSmallIntegerField(_("height"))
+    person_id = models.IntegerField(null=True, blank=True, editable=False)
+    gallery_import = models.ForeignKey(GalleryImport, models.SET_NULL, null=True, blank=True, related_name="crops")
+
+    class Meta:
+        verbose_name = _("crop")
+        verbose_name_plural = _("crops")
+        ordering = ["captured_at", "id"]
+        constraints = [models.UniqueConstraint(fields=["camera", "sha256"], name="one_crop_per_picture")]
+        indexes = [models.Index(fields=["camera", "captured_at"])]
+
+    def __str__(self) -> str:
+        return f"{self.camera_id} {self.captured_at:%Y-%m-%d %H:%M:%S}"
+
+
+class Segment(models.Model):
+    """The commit log of the feature store: only files named here are ever read."""
+
+    camera = models.ForeignKey(Camera, models.CASCADE, related_name="segments", verbose_name=_("camera"))
+    model_version = models.ForeignKey(ModelVersion, models.CASCADE, related_name="segments", verbose_name=_("model version"))
+    path = models.CharField(_("path"), max_length=200, unique=True)
+    rows = models.PositiveIntegerField(_("rows"))
+    sha256 = models.CharField(max_length=64)
+    start = models.FloatField(_("first captured"), help_text=_("Seconds since 1970, camera clock."))
+    end = models.FloatField(_("last captured"))
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("feature segment")
+        verbose_name_plural = _("feature segments")
+        indexes = [models.Index(fields=["model_version", "camera"])]
+
+    def __str__(self) -> str:
+        return self.path
