@@ -1,0 +1,26 @@
+"""Data sets: one reader each, all giving the same Dataset of records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from pathlib import Path
+
+from ..errors import BadConfig
+from .records import PARTS, Dataset, Part, Record
+
+READERS = ("market1501", "cuhk03", "msmt17", "folder", "synthetic")
+
+__all__ = ["PARTS", "READERS", "Dataset", "Part", "Record", "read"]
+
+
+def read(name: str, root: Path | str, needs: Iterable[Part] = PARTS) -> Dataset:
+    """The data set in the format `name` at `root`; parts outside `needs` may be missing.
+
+    Raises BadConfig for an unknown format, BadDataset where the folder is not laid out as the format wants.
+    A new format is a module here with `read(root, needs)` and its name in READERS.
+    """
+    if name not in READERS:
+        raise BadConfig(f"data format is {name!r}; allowed: {', '.join(READERS)}", option="data_format")
+    reader: Callable[[Path | str, Iterable[Part]], Dataset] = import_module(f".{name}", __name__).read
+    return reader(root, needs)

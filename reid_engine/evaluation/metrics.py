@@ -1,0 +1,166 @@
+"""CMC, mean average precision and mean inverse negative penalty, as method.md section 5 defines them.
+
+Single query: the gallery crops of the query's own person under its own camera are dropped; a query without a match
+left is skipped and counted; equal distances keep the gallery's order. Per query, with R matches left:
+AP = mean over the matches of (matches so far / rank); INP = R / rank of the last match; CMC at k = 1 if the first match
+has a rank of at most k. All figures are means over the queries that were not skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+RANKS = (1, 5, 10, 20)
+TILE_CELLS = 4_000_000
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Identities:
+    """Who and where: person_ids and camera_ids of n crops, both (n,) integers."""
+
+    person_ids: NDArray[np.int64]
+    camera_ids: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, person_ids: ArrayLike, camera_ids: ArrayLike) -> Identities:
+        """From any two sequences. Raises ValueError when their lengths differ."""
+        people, cameras = np.asarray(person_ids, np.int64), np.asarray(camera_ids, np.int64)
+        if people.ndim != 1 or people.shape != cameras.shape:
+            raise ValueError(f"one person and one camera per crop are needed, got {people.shape} and {cameras.shape}")
+        return cls(people, cameras)
+
+    def __len__(self) -> int:
+        return len(self.person_ids)
+
+    def rows(self, start: int, stop: int) -> Identities:
+        """The crops from `start` up to `stop`."""
+        return Identities(self.person_ids[start:stop], self.camera_ids[start:stop])
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Per valid query (V,): first_rank (1 = best), average precision, inverse negative penalty, and who was asked for.
+
+    `skipped` counts the queries without any match in the gallery; they are in none of the arrays.
+    """
+
+    first_rank: NDArray[np.int64]
+    ap: Floats
+    inp: Floats
+    person_ids: NDArray[np.int64]
+    skipped: int
+
+    def cmc(self, rank: int) -> float:
+        """Share of the valid queries whose first match has at most this rank."""
+        return float(np.mean(self.first_rank <= rank)) if len(self.first_rank) else 0.0
+
+    @property
+    def mean_ap(self) -> float:
+        return float(self.ap.mean()) if len(self.ap) else 0.0
+
+    @property
+    def mean_inp(self) -> float:
+        return float(self.inp.mean()) if len(self.inp) else 0.0
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The means of one run: cmc by rank, mean_ap, mean_inp (0..1), and the number of queries skipped."""
+
+    cmc: dict[int, float]
+    mean_ap: float
+    mean_inp: float
+    skipped_queries: int
+
+
+def cmc_map_minp(
+    distances: ArrayLike, q_pids: ArrayLike, g_pids: ArrayLike, q_cams: ArrayLike, g_cams: ArrayLike,
+) -> Figures:
+    """Figures of a (Q, G) matrix of distances (smaller is closer) between Q queries and G gallery crops.
+
+    Raises ValueError where the shapes do not fit or a distance is no number.
+    """
+    return figures(score(np.asarray(distances), Identities.of(q_pids, q_cams), Identities.of(g_pids, g_cams)))
+
+
+def figures(scores: Scores) -> Figures:
+    """The means of `scores`; all zero where every query was skipped."""
+    return Figures({rank: scores.cmc(rank) for rank in RANKS}, scores.mean_ap, scores.mean_inp, scores.skipped)
+
+
+def score(distances: NDArray[np.floating], queries: Identities, gallery: Identities) -> Scores:
+    """Scores of every query of a (Q, G) matrix; beside the matrix, memory is bounded by tiles of queries."""
+    if distances.shape != (len(queries), len(gallery)):
+        raise ValueError(f"distances are {distances.shape} for {len(queries)} queries and {len(gallery)} crops")
+    step = max(1, TILE_CELLS // max(1, len(gallery)))
+    starts = range(0, len(queries), step)
+    return gathered(
+        score_tile(distances[start : start + step], queries.rows(start, start + step), gallery) for start in starts
+    )
+
+
+def gathered(tiles: Iterable[Scores]) -> Scores:
+    """One Scores from those of consecutive tiles of queries."""
+    parts = list(tiles)
+    join = np.concatenate
+    return Scores(
+        join([np.empty(0, np.int64), *(part.first_rank for part in parts)]),
+        join([np.empty(0), *(part.ap for part in parts)]),
+        join([np.empty(0), *(part.inp for part in parts)]),
+        join([np.empty(0, np.int64), *(part.person_ids for part in parts)]),
+        sum(part.skipped for part in parts),
+    )
+
+
+def score_tile(distances: NDArray[np.floating], queries: Identities, gallery: Identities) -> Scores:
+    """Scores of a few queries at once, (T, G), without a loop over them. Callers bound T."""
+    if np.isnan(distances).any():
+        raise ValueError("a distance is not a number")
+    order = np.argsort(distances, axis=1, kind="stable")
+    same_person = gallery.person_ids == queries.person_ids[:, None]
+    own = same_person & (gallery.camera_ids == queries.camera_ids[:, None])
+    kept = np.take_along_axis(~own, order, axis=1)
+    match = np.take_along_axis(same_person, order, axis=1) & kept
+    valid = match.any(axis=1)
+    return _scores(kept[valid], match[valid], queries.person_ids[valid], int((~valid).sum()))
+
+
+def _scores(kept: NDArray[np.bool_], match: NDArray[np.bool_], people: NDArray[np.int64], skipped: int) -> Scores:
+    """kept, match (V, G) in order of rank: which crops count, and which of those show the person sought."""
+    rank = np.cumsum(kept, axis=1)
+    found = np.cumsum(match, axis=1)
+    total = found[:, -1] if len(found) else np.zeros(0, np.int64)
+    precision = np.where(match, found / np.maximum(rank, 1), 0.0)
+    first = rank[np.arange(len(rank)), match.argmax(axis=1)] if len(rank) else np.zeros(0, np.int64)
+    last = np.where(match, rank, 0).max(axis=1, initial=0)
+    return Scores(first, precision.sum(axis=1) / np.maximum(total, 1), total / np.maximum(last, 1), people, skipped)
+
+
+def intervals(scores: Scores, rounds: int = 1000, seed: int = 0) -> dict[str, tuple[float, float]]:
+    """95% bootstrap intervals of rank1, mean_ap and mean_inp.
+
+    People are drawn with replacement, not queries: the queries of one person succeed or fail together.
+    """
+    if not len(scores.ap):
+        return {}
+    values = np.stack([scores.first_rank == 1, scores.ap, scores.inp], axis=1).astype(np.float64)
+    draws = _person_draws(values, scores.person_ids, np.random.default_rng(seed), rounds)
+    low, high = np.percentile(draws, [2.5, 97.5], axis=0)
+    names = ("rank1", "mean_ap", "mean_inp")
+    return {name: (float(low[column]), float(high[column])) for column, name in enumerate(names)}
+
+
+def _person_draws(values: Floats, people: NDArray[np.int64], rng: np.random.Generator, rounds: int) -> Floats:
+    """Means (rounds, 3) over people drawn with replacement; each brings all of their queries."""
+    _, person = np.unique(people, return_inverse=True)
+    count = np.bincount(person).astype(np.float64)
+    sums = np.stack([np.bincount(person, column) for column in values.T], axis=1)
+    weights = rng.multinomial(len(count), np.full(len(count), 1 / len(count)), size=rounds)
+    means: Floats = (weights @ sums) / (weights @ count)[:, None]
+    return means
