@@ -68,14 +68,12 @@ def env_time_zone(name: str, default: str) -> str:
     return value
 
 
-def secret_key(var: Path, debug: bool) -> str:
-    """SECRET_KEY, or in development one that is made once and kept under var/."""
+def secret_key(var: Path) -> str:
+    """SECRET_KEY, or one that is made once and kept under var/, readable by its owner alone."""
     value = env_str("SECRET_KEY", "")
-    if value and (debug or len(value) >= 32):
-        return value
-    if value or not debug:
-        raise _refuse("SECRET_KEY", "*" * len(value), "a random text of at least 32 characters")
-    return _kept_secret(var / "secret_key")
+    if value and len(value) < 32:
+        raise _refuse("SECRET_KEY", "*" * len(value), "a random text of at least 32 characters, or leave it out")
+    return value or _kept_secret(var / "secret_key")
 
 
 def _kept_secret(path: Path) -> str:

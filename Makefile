@@ -1,0 +1,50 @@
+# make run     everything on this machine: virtual environment, demo city, broker, workers, web
+# make test    everything the suite needs, then checks and the fast suite on SQLite and PostgreSQL
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 8000
+
+.PHONY: run test test-slow lint test-sqlite test-postgres messages bench clean
+
+run: $(VENV)/.runtime
+	@exec $(BIN)/python manage.py serve --port $(PORT)
+
+test: $(VENV)/.development lint test-sqlite test-postgres
+
+lint: $(VENV)/.development
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy reid_engine units citysearch frontend
+	$(BIN)/lint-imports
+	$(BIN)/python manage.py makemigrations --check --dry-run
+
+test-sqlite: $(VENV)/.development
+	$(BIN)/python -m pytest
+
+# The same tests on PostgreSQL, without those that never touch a database and those of the browser.
+test-postgres: $(VENV)/.development
+	$(BIN)/python -m citysearch.tests.on_postgres $(BIN)/python -m pytest units citysearch
+
+test-slow: $(VENV)/.development
+	$(BIN)/python -m pytest -m slow
+
+messages: $(VENV)/.development
+	cd $(CURDIR) && $(BIN)/python .ci/messages.py
+
+$(VENV)/bin/python:
+	@$(PYTHON) -m venv $(VENV) || { .ci/apt python3-venv && $(PYTHON) -m venv $(VENV); }
+	@$(BIN)/pip install --quiet --upgrade pip
+
+$(VENV)/.runtime: requirements.txt | $(VENV)/bin/python
+	@echo "Installing the requirements (once, some minutes) ..."
+	@$(BIN)/pip install --quiet -r requirements.txt
+	@touch $@
+
+$(VENV)/.development: requirements-dev.txt $(VENV)/.runtime
+	@$(BIN)/pip install --quiet -r requirements-dev.txt
+	@.ci/apt chromium gettext fonts-noto-cjk
+	@touch $@
+
+clean:
+	rm -rf $(VENV) var

