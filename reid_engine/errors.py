@@ -43,6 +43,12 @@ class StoreCorrupt(ReidError):
     code = "store_corrupt"
 
 
+class StoreFull(ReidError, OSError):
+    """The disk is full while features are written. Nothing was left behind; what was committed before is whole."""
+
+    code = "store_full"
+
+
 class BadDataset(ReidError):
     """A data set folder with another layout than expected; the message shows the expected one."""
 
@@ -59,3 +65,9 @@ class TrainingDiverged(ReidError):
     """The loss is no longer a number, or the attention module is dead."""
 
     code = "training_diverged"
+
+
+class TrainingStopped(ReidError):
+    """A run stopped by Ctrl-C; `data` holds the epoch and the checkpoint's path, the message how to go on."""
+
+    code = "training_stopped"
