@@ -1,0 +1,130 @@
+"""The engine without the web: `python -m reid_engine train|evaluate|search`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from .data import READERS, Record, read
+from .data.loaders import crop_batches, photo_of
+from .errors import BadDataset, ReidError, TrainingStopped
+from .options import add_train_options, check_paths, train_config
+
+BUNDLE = Path(__file__).parent / "bundles" / "citysearch.reid"
+PICTURES = (".jpg", ".jpeg", ".png", ".webp")
+EXIT_REFUSED, EXIT_INTERRUPTED = 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status: 0 done, 2 refused with a message, 130 interrupted."""
+    options = parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (TrainingStopped, KeyboardInterrupt) as stop:
+        print(str(stop) or "interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except ReidError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_REFUSED
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands and their options. Shortened options are refused like unknown ones."""
+    top = argparse.ArgumentParser(prog="python -m reid_engine", description=__doc__, allow_abbrev=False)
+    commands = top.add_subparsers(required=True, metavar="train|evaluate|search")
+    training = commands.add_parser("train", help="train a bundle", allow_abbrev=False)
+    add_train_options(training)
+    training.set_defaults(run=run_train)
+    _add_evaluate(commands.add_parser("evaluate", help="measure a bundle on a data set", allow_abbrev=False))
+    _add_search(commands.add_parser("search", help="rank a folder of crops by a photo", allow_abbrev=False))
+    return top
+
+
+def _add_evaluate(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--data", required=True, help="folder of the data set")
+    command.add_argument("--format", default="market1501", choices=READERS, help="its format (default: %(default)s)")
+    command.add_argument("--table", default="markdown", choices=("markdown", "csv", "json"), help="what to print")
+    _add_engine(command)
+    command.set_defaults(run=run_evaluate)
+
+
+def _add_search(command: argparse.ArgumentParser) -> None:
+    command.add_argument("photos", nargs="+", type=Path, help="photos of one person")
+    command.add_argument("--gallery", required=True, type=Path, help="folder of crops, searched with all below it")
+    command.add_argument("--top", type=int, default=10, help="how many to show (default: %(default)s)")
+    command.add_argument("--json", action="store_true", help="print JSON")
+    _add_engine(command)
+    command.set_defaults(run=run_search)
+
+
+def _add_engine(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--bundle", type=Path, default=BUNDLE, help="the model (default: the shipped one)")
+    command.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: %(default)s)")
+
+
+def run_train(options: argparse.Namespace) -> None:
+    """Train, say the figures of each validation, and print where the bundle lies."""
+    config = check_paths(train_config(vars(options)))
+    from .training.run import train
+
+    print(train(config, say_progress))
+
+
+def say_progress(epoch: int, epochs: int, step: int, steps: int, values: dict[str, float]) -> None:
+    """One line per epoch and per validation (which reports 0 steps), on stderr."""
+    if step == steps:
+        figures = " ".join(f"{name} {value:.4g}" for name, value in values.items())
+        print(f"epoch {epoch}/{epochs} {figures}", file=sys.stderr)
+
+
+def run_evaluate(options: argparse.Namespace) -> None:
+    """Print the table of a bundle on a data set."""
+    from .engine import Engine
+    from .evaluation.evaluate import evaluate
+    from .evaluation.tables import WRITERS
+
+    dataset = read(options.format, options.data, needs=("query", "gallery"))
+    engine = Engine(options.bundle, device=options.device, exhaustive_rows=len(dataset.gallery))
+    print(WRITERS[options.table](evaluate(engine, dataset)), end="")
+
+
+def run_search(options: argparse.Namespace) -> None:
+    """Print the crops of a folder that look most like the person on the photos, best first."""
+    from .engine import Engine
+
+    crops = gallery_of(options.gallery)
+    photos = [photo_of(Record(path, 0, 0)) for path in options.photos]
+    engine = Engine(options.bundle, device=options.device)
+    features = np.concatenate([engine.crop_features(images) for images in crop_batches(crops)])
+    ids = np.arange(len(crops), dtype=np.int64)
+    ranking = engine.rank(engine.query_features(photos), features, ids, options.top)
+    hits = [
+        {"rank": rank, "crop": str(crops[row].path), "distance": float(distance), "likelihood": float(likelihood)}
+        for rank, (row, distance, likelihood) in enumerate(
+            zip(ranking.ids, ranking.distances, ranking.likelihoods, strict=True), start=1)
+    ]
+    print(json.dumps(hits, indent=2) if options.json else _lines(hits))
+
+
+def gallery_of(folder: Path) -> list[Record]:
+    """Every picture below `folder`, sorted by name. Raises BadDataset where there is none."""
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES) if folder.is_dir() else []
+    if not paths:
+        raise BadDataset(f"{folder}: no .jpg, .png or .webp crop was found there or below it", path=str(folder))
+    return [Record(path, 0, 0) for path in paths]
+
+
+def _lines(hits: list[dict[str, object]]) -> str:
+    head = f"{'rank':>4}  {'distance':>8}  {'likelihood':>10}  crop"
+    row = "{rank:>4}  {distance:>8.4f}  {likelihood:>10.3f}  {crop}"
+    return "\n".join([head, *(row.format(**hit) for hit in hits)])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""TrainConfig as command-line options: one definition for `python -m reid_engine train` and `manage.py train_reid`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+from .errors import BadConfig
+from .training import config as training
+from .training.config import TrainConfig
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "data_format": training.DATA_FORMATS, "strategy": training.STRATEGIES, "backbone": training.BACKBONES,
+    "transform": training.TRANSFORMS, "activation": training.ACTIVATIONS, "distance": training.DISTANCES,
+    "triplet": training.TRIPLETS, "schedule": training.SCHEDULES,
+}
+HELP = {
+    "data": "folder of the data set",
+    "out": "folder for checkpoints, log and bundle",
+    "data_format": "format of the data set",
+    "name": "name of the bundle",
+    "strategy": "train backbone and diff attention together, or the module alone on frozen features",
+    "init": "weights to start from: a file (.onnx, .pt, .reid), or imagenet",
+    "epochs": "passes over the crops",
+    "height": "pixels", "width": "pixels",
+    "people_per_batch": "P of the P x K batch", "crops_per_person": "K of the P x K batch",
+    "lr": "learning rate", "final_lr": "share of the learning rate left at the end",
+    "steps_at": "epochs at which the rate falls to a tenth (schedule step)",
+    "ema": "decay of the averaged weights, 0 for none",
+    "margin": "margin of the triplet losses", "soft_margin": "soft margin instead: softplus(d_pos - d_neg)",
+    "triplet": "batch-hard or weighted regularised triplet loss",
+    "center_weight": "weight of the center loss, 0 for none",
+    "plain_weight": "weight of the triplet loss on plain distances, 0 for none",
+    "attention_weight": "weight of the triplet loss on attended distances",
+    "flip": "probability of a mirror image", "pad": "pixels of padding before the random crop",
+    "erasing": "probability of random erasing", "jitter": "strength of the colour jitter",
+    "seed": "seed of everything random",
+    "ratio": "r of the module's hidden size D / r",
+    "transform": "T of T(g - q)",
+    "tied": "one weight for query and gallery: a symmetric distance",
+    "normalise_train": "L2-normalise the attended features in training too",
+    "separate_after": "add separate training after joint, keep the better module",
+    "module_epochs": "passes over the frozen features",
+    "module_lrs": "learning rates tried for the module",
+    "module_ratios": "ratios tried for the module",
+    "validate_every": "epochs between validations, 0 for never",
+    "device": "cpu, cuda or cuda:N", "threads": "threads of the processor, 0 for all",
+    "bf16": "compute in bfloat16",
+    "resume": "go on from the checkpoint in --out where there is one",
+}
+SKIPPED = ("extra",)
+
+
+def add_train_options(parser: argparse.ArgumentParser) -> None:
+    """Give `parser` one option per field of TrainConfig, and --recipe. Options not given stay None."""
+    parser.add_argument("--recipe", help="a shipped recipe's name or a JSON file; other options lie over it")
+    hints = get_type_hints(TrainConfig)
+    for item in dataclasses.fields(TrainConfig):
+        if item.name not in SKIPPED:
+            _add_option(parser, item, hints[item.name])
+
+
+def train_config(options: dict[str, Any]) -> TrainConfig:
+    """The TrainConfig that the parsed options ask for. Raises BadConfig naming the option at fault."""
+    names = {item.name for item in dataclasses.fields(TrainConfig)} - set(SKIPPED)
+    given = {name: options[name] for name in names if options.get(name) is not None}
+    recipe = options.get("recipe")
+    if recipe is None:
+        return TrainConfig.from_dict(given)
+    path = Path(recipe) if Path(recipe).suffix == ".json" else training.recipe_path(recipe)
+    return TrainConfig.from_recipe(path, **given)
+
+
+def check_paths(config: TrainConfig) -> TrainConfig:
+    """The config, when its data and initial weights are there. Raises BadConfig before an hour is lost."""
+    if config.data_format != "synthetic" and not Path(config.data).exists():
+        raise BadConfig(f"--data {config.data}: there is no such folder or file", option="data")
+    if config.init not in ("", "imagenet") and not Path(config.init).is_file():
+        raise BadConfig(f"--init {config.init}: there is no such file; a file's path, or imagenet", option="init")
+    return config
+
+
+def _add_option(parser: argparse.ArgumentParser, item: dataclasses.Field[Any], kind: Any) -> None:
+    flag = f"--{item.name.replace('_', '-')}"
+    text = _help(item)
+    if kind is bool:
+        parser.add_argument(flag, dest=item.name, action=argparse.BooleanOptionalAction, default=None, help=text)
+    elif get_origin(kind) is tuple:
+        parser.add_argument(flag, dest=item.name, type=get_args(kind)[0], nargs="*", default=None, help=text)
+    else:
+        parser.add_argument(flag, dest=item.name, type=kind, choices=CHOICES.get(item.name), default=None, help=text)
+
+
+def _help(item: dataclasses.Field[Any]) -> str:
+    text = HELP.get(item.name, item.name.replace("_", " "))
+    if item.default is dataclasses.MISSING:
+        return f"{text} (needed, here or in the recipe)"
+    default = " ".join(map(str, item.default)) if isinstance(item.default, tuple) else item.default
+    return f"{text} (default: {default if default != '' else 'none'})"
