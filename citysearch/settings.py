@@ -171,7 +171,7 @@ USE_TZ = True
 TIME_ZONE = env_time_zone("TIME_ZONE", "Asia/Shanghai")
 
 STATIC_URL = "static/"
-STATIC_ROOT = VAR_DIR / "static"
+STATIC_ROOT = Path(env_str("STATIC_ROOT", str(VAR_DIR / "static")))
 MEDIA_ROOT = VAR_DIR / "media"
 # An image is built with collectstatic and serves hashed names; a checkout serves from the apps' own folders.
 _collected = (STATIC_ROOT / "staticfiles.json").exists() or env_bool("COLLECT_STATIC", False)
