@@ -108,7 +108,12 @@ def cameras(city: Any) -> list[Any]:
     ]
     return [
         Camera.objects.create(
-            unit=Unit.objects.get(code=unit), code=code, free_code=True, name=f"Camera {code[-1]}", longitude=lon, latitude=lat
+            unit=Unit.objects.get(code=unit),
+            code=code,
+            free_code=True,
+            name=f"Camera {code[-1]}",
+            longitude=lon,
+            latitude=lat,
         )
         for code, unit, lon, lat in places
     ]

@@ -18,7 +18,17 @@ IGNORED = [".venv/*", "var/*", "*/tests/*", "benchmarks/*", "staticfiles/*"]
 def collect(domain: str) -> None:
     ignore = [argument for pattern in IGNORED for argument in ("--ignore", pattern)]
     languages = ["-l", "en", "-l", "zh_Hans"]
-    command = [sys.executable, "manage.py", "makemessages", "-d", domain, *languages, *ignore, "--no-location", "--no-obsolete"]
+    command = [
+        sys.executable,
+        "manage.py",
+        "makemessages",
+        "-d",
+        domain,
+        *languages,
+        *ignore,
+        "--no-location",
+        "--no-obsolete",
+    ]
     subprocess.run(command, cwd=ROOT, check=True, env=os.environ | {"DJANGO_SETTINGS_MODULE": "citysearch.settings"})
 
 
@@ -33,8 +43,12 @@ def missing(catalogue: Path) -> int:
     found = subprocess.run(
         ["msgattrib", "--untranslated", str(catalogue)], check=True, capture_output=True, text=True
     ).stdout
-    fuzzy = subprocess.run(["msgattrib", "--only-fuzzy", str(catalogue)], check=True, capture_output=True, text=True).stdout
-    return sum(text.count('\nmsgid "') - (1 if 'msgid ""\nmsgstr ""\n"' in text else 0) for text in (found, fuzzy) if text)
+    fuzzy = subprocess.run(
+        ["msgattrib", "--only-fuzzy", str(catalogue)], check=True, capture_output=True, text=True
+    ).stdout
+    return sum(
+        text.count('\nmsgid "') - (1 if 'msgid ""\nmsgstr ""\n"' in text else 0) for text in (found, fuzzy) if text
+    )
 
 
 def compile_catalogue(catalogue: Path) -> None:

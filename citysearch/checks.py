@@ -27,5 +27,7 @@ def var_is_writable(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Ch
         probe.touch()
         probe.unlink()
     except OSError as error:
-        return [Error(f"Cannot write to {settings.VAR_DIR}: {error.strerror}", hint="Set VAR_DIR.", id="citysearch.E002")]
+        return [
+            Error(f"Cannot write to {settings.VAR_DIR}: {error.strerror}", hint="Set VAR_DIR.", id="citysearch.E002")
+        ]
     return []

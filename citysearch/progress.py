@@ -26,7 +26,11 @@ class Bar(Generic[T]):
     """Counts `done` of `total` and draws it at most ten times a second; `total` None means unknown."""
 
     def __init__(
-        self, iterable: Iterable[T] = (), total: int | None = None, label: str = "", shown: bool | None = None,
+        self,
+        iterable: Iterable[T] = (),
+        total: int | None = None,
+        label: str = "",
+        shown: bool | None = None,
         stream: TextIO | None = None,
     ) -> None:
         self.iterable, self.label = iterable, label
@@ -45,7 +49,9 @@ class Bar(Generic[T]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def advance(self, count: int = 1, note: str = "") -> None:
@@ -85,7 +91,10 @@ class Bar(Generic[T]):
 
 
 def bar(
-    iterable: Iterable[T] = (), total: int | None = None, label: str = "", shown: bool | None = None,
+    iterable: Iterable[T] = (),
+    total: int | None = None,
+    label: str = "",
+    shown: bool | None = None,
 ) -> Bar[T]:
     """Return a progress bar around `iterable`, or one to count by hand when there is none."""
     return Bar(iterable, total, label, shown)

@@ -146,7 +146,18 @@ def celery_command(queue: str, name: str, threads: int) -> list[str]:
 
 def gunicorn_command(bind: str, workers: int, threads: int) -> list[str]:
     pool = ["--worker-class", "gthread", "--workers", str(workers), "--threads", str(threads)]
-    return [sys.executable, "-m", "gunicorn", "citysearch.wsgi", "--bind", bind, *pool, "--timeout", "60", "--no-control-socket"]
+    return [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "citysearch.wsgi",
+        "--bind",
+        bind,
+        *pool,
+        "--timeout",
+        "60",
+        "--no-control-socket",
+    ]
 
 
 def wait_for_socket(path: Path, child: Child, seconds: float = 10.0) -> None:

@@ -37,7 +37,9 @@ class Unit(MP_Node, BoundingBox):
     level = models.PositiveSmallIntegerField(_("level"), choices=Level.choices)
     code = models.CharField(_("code"), max_length=40, unique=True)
     free_code = models.BooleanField(_("free code"), default=False, help_text=_("The code does not follow GB/T 2260."))
-    polygon = models.JSONField(_("area"), null=True, blank=True, help_text=_("GeoJSON Polygon or MultiPolygon, WGS-84."))
+    polygon = models.JSONField(
+        _("area"), null=True, blank=True, help_text=_("GeoJSON Polygon or MultiPolygon, WGS-84.")
+    )
     retention_days = models.PositiveIntegerField(_("retention in days"), null=True, blank=True)
 
     class Meta:
@@ -112,7 +114,11 @@ class Camera(models.Model):
     """A camera. Place is stored in WGS-84; `coordinate_system` says in which system it was given."""
 
     unit = models.ForeignKey(
-        Unit, models.PROTECT, related_name="cameras", verbose_name=_("unit"), help_text=_("The grid that holds it; computed.")
+        Unit,
+        models.PROTECT,
+        related_name="cameras",
+        verbose_name=_("unit"),
+        help_text=_("The grid that holds it; computed."),
     )
     code = models.CharField(_("code"), max_length=40, unique=True)
     free_code = models.BooleanField(_("free code"), default=False, help_text=_("The code does not follow GB/T 28181."))
@@ -181,7 +187,9 @@ class Role(models.TextChoices):
 class Membership(models.Model):
     """A user has a role in a unit and everything below it."""
 
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="memberships", verbose_name=_("user"))
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="memberships", verbose_name=_("user")
+    )
     role = models.CharField(_("role"), max_length=16, choices=Role.choices)
     unit = models.ForeignKey(Unit, models.CASCADE, related_name="memberships", verbose_name=_("unit"))
 

