@@ -97,7 +97,8 @@ def multipart(fields: dict[str, str], name: str, picture: bytes) -> tuple[bytes,
         f'--{boundary}\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'
         for key, value in fields.items()
     ]
-    head = f'--{boundary}\r\nContent-Disposition: form-data; name="photos"; filename="{name}"\r\nContent-Type: image/png\r\n\r\n'
+    disposition = f'form-data; name="photos"; filename="{name}"'
+    head = f"--{boundary}\r\nContent-Disposition: {disposition}\r\nContent-Type: image/png\r\n\r\n"
     body = "".join(parts).encode() + head.encode() + picture + f"\r\n--{boundary}--\r\n".encode()
     return body, f"multipart/form-data; boundary={boundary}"
 
