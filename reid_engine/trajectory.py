@@ -1,0 +1,294 @@
+"""Sightings to path: the maximum-weight chain in which nobody is in two places at once.
+
+The rules are those of product.md, "Hits to sightings to path". A node weighs ln(p / (1 - p)), a confirmed one 8 more;
+V_j = w_j + max(0, max over allowed i of V_i + eta g_ij) gives the best chain exactly, and the forward-backward sums of
+the same recurrence give the probability of each stop and leg, all in O(N^2). numpy only, no torch.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reid_engine.contracts import Conflict, Leg, Place, Sighting, Stop, Trajectory
+
+Route = tuple[tuple[float, float], ...]
+GroundDistance = Callable[[Place, Place], tuple[float, Route]]
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+ON_FOOT = 3.0  # m/s
+BY_VEHICLE = 12.0
+CONFIRMED_BONUS = 8.0
+ETA = 0.5  # weight of travel times before feedback; 0 after
+MAX_SIGHTINGS = 2000  # beyond, the least likely are left out: the pairs would fill the memory, not change the path
+
+EARTH_RADIUS_M = 6_371_008.8
+SURE = 1e-6  # likelihoods are kept this far from 0 and 1, so that no weight is infinite
+SLACK_S = 1e-6  # absorbs the rounding of seconds since the epoch (2e-7) at the very edge of what is possible
+
+WALK_MPS = 1.3
+WALK_SPREAD = 0.35
+WALK_SHARE = 0.8
+PAUSE_S = 600.0
+CHANCE_DENSITY = 1 / 1200.0
+GAIN_LIMIT = 3.0
+
+
+def build(
+    sightings: Sequence[Sighting],
+    ground_distance: GroundDistance | None = None,
+    has_feedback: bool = False,
+    v_max: float = ON_FOOT,
+) -> Trajectory:
+    """The path through the sightings, in time order, with the probability of each stop and leg.
+
+    Confirmed sightings are always on it, rejected ones never; a photo's known place and time is passed as a confirmed
+    sighting. Confirmed sightings that exclude each other are reported as conflicts and the heaviest consistent choice
+    is kept. The path is empty when no sighting is more likely than not. `ground_distance` gives metres and route
+    between two places and must be symmetric in metres (default: the great circle, also where it gives inf or nan);
+    `v_max` is in m/s. The order of the input and a shift common to all clocks change nothing.
+    """
+    nodes = _in_time_order(sightings)
+    if not nodes:
+        return Trajectory((), (), 0.0)
+    graph = _graph(nodes, ground_distance, 0.0 if has_feedback else ETA, v_max)
+    kept = _consistent(graph)
+    chain, weight = _best_chain(graph.through(kept))
+    stops, legs = _confidences(graph.through(kept), chain)
+    return Trajectory(
+        tuple(Stop(nodes[i].id, p) for i, p in zip(chain, stops, strict=True)),
+        tuple(_leg(graph, i, j, p, ground_distance) for i, j, p in zip(chain, chain[1:], legs, strict=False)),
+        weight,
+        _conflicts(graph, kept),
+    )
+
+
+def great_circle(first: Place, second: Place) -> float:
+    """Metres between two places on a sphere of the Earth's mean radius (haversine)."""
+    lon, lat = np.radians([first.longitude, second.longitude]), np.radians([first.latitude, second.latitude])
+    return float(_haversine(lon, lat)[0, 1])
+
+
+@dataclass(frozen=True)
+class _Graph:
+    """The sightings in time order and what may follow what. `gain` is eta * g and -inf where a hop is impossible.
+
+    All pair arrays are (N, N) with [i, j] for the hop from i to j, i before j; `slack` is the sum of both clocks'
+    uncertainty in seconds. `begins` and `ends` (N,) tell whether a chain may begin, or end, at a node.
+    """
+
+    nodes: Sequence[Sighting]
+    weight: Floats
+    mandatory: Bools
+    metres: Floats
+    seconds: Floats
+    slack: Floats
+    gain: Floats
+    begins: Bools
+    ends: Bools
+
+    def through(self, kept: Sequence[int]) -> _Graph:
+        """The same graph in which every chain passes through all of the `kept` nodes and no other mandatory one."""
+        if not self.mandatory.any():
+            return self
+        order = np.arange(len(self.nodes))
+        passed = np.searchsorted(kept, order, "right")  # how many kept nodes lie at or before each node
+        is_kept = np.isin(order, kept)
+        leaps = (passed - is_kept)[None, :] > passed[:, None]
+        banned = self.mandatory & ~is_kept
+        gain = np.where(leaps | banned[:, None] | banned[None, :], -np.inf, self.gain)
+        begins = ((passed - is_kept) == 0) & ~banned
+        ends = (passed == len(kept)) & ~banned
+        return replace(self, mandatory=is_kept, gain=gain, begins=begins, ends=ends)
+
+
+def _in_time_order(sightings: Sequence[Sighting]) -> list[Sighting]:
+    """All but the rejected, at most the likeliest MAX_SIGHTINGS (confirmed first), whatever the order of the input."""
+    left = [s for s in sightings if s.verdict != "rejected"]
+    if len(left) > MAX_SIGHTINGS:
+        left = sorted(left, key=lambda s: (s.verdict != "confirmed", -s.likelihood, s.start, s.id))[:MAX_SIGHTINGS]
+    return sorted(left, key=lambda s: (s.start, s.end, s.camera_id, s.id))
+
+
+def _graph(nodes: Sequence[Sighting], ground_distance: GroundDistance | None, eta: float, v_max: float) -> _Graph:
+    metres = _distances([node.place for node in nodes], ground_distance)
+    start, end, slack, radius = (
+        np.array(column, dtype=np.float64)
+        for column in zip(*((n.start, n.end, n.clock_uncertainty_s, n.place.view_radius_m) for n in nodes), strict=True)
+    )
+    seconds = start[None, :] - end[:, None]
+    needed = np.maximum(0.0, metres - radius[:, None] - radius[None, :]) / v_max
+    slacks = slack[:, None] + slack[None, :]
+    allowed = np.triu(seconds + slacks + SLACK_S >= needed, 1)
+    gain = np.full(metres.shape, -np.inf)
+    gain[allowed] = eta * travel_gain(seconds[allowed], metres[allowed], v_max) if eta else 0.0
+    always = np.ones(len(nodes), dtype=np.bool_)
+    mandatory = np.array([node.verdict == "confirmed" for node in nodes])
+    return _Graph(nodes, _weights(nodes), mandatory, metres, seconds, slacks, gain, always, always)
+
+
+def _weights(nodes: Sequence[Sighting]) -> Floats:
+    """ln(p / (1 - p)), and 8 more for what an operator has confirmed."""
+    likelihood = np.clip([node.likelihood for node in nodes], SURE, 1 - SURE)
+    confirmed = np.array([node.verdict == "confirmed" for node in nodes])
+    return np.asarray(np.log(likelihood) - np.log1p(-likelihood) + CONFIRMED_BONUS * confirmed)
+
+
+def travel_gain(seconds: Floats, metres: Floats, v_max: float = ON_FOOT) -> Floats:
+    """g = clip(ln t(dt | D) - ln(1/1200), -3, 3): how much better than chance a travel time fits a distance.
+
+    t = 0.8 LogNormal(dt; ln(D / 1.3), 0.35) + 0.2 Exp(dt - D / v_max; 600 s): most walk straight on, some stop on the
+    way. A density is 0 outside its range; at D = 0 nobody walks, so only the second term is left.
+    """
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        offset = (np.log(seconds) - np.log(metres / WALK_MPS)) / WALK_SPREAD
+        walking = np.exp(-0.5 * offset**2) / (seconds * (WALK_SPREAD * math.sqrt(2 * math.pi)))
+        walking = np.where((seconds > 0) & (metres > 0), walking, 0.0)
+        late = seconds - metres / v_max
+        pausing = np.where(late >= 0, np.exp(-np.maximum(late, 0.0) / PAUSE_S) / PAUSE_S, 0.0)
+        density = WALK_SHARE * walking + (1 - WALK_SHARE) * pausing
+        return np.clip(np.log(density) - math.log(CHANCE_DENSITY), -GAIN_LIMIT, GAIN_LIMIT)
+
+
+def _distances(places: Sequence[Place], ground_distance: GroundDistance | None) -> Floats:
+    """(N, N) metres on the ground, computed once per pair of different points."""
+    points = sorted({(place.longitude, place.latitude) for place in places})
+    number = {point: i for i, point in enumerate(points)}
+    of = np.array([number[place.longitude, place.latitude] for place in places])
+    table = _haversine(np.radians([p[0] for p in points]), np.radians([p[1] for p in points]))
+    if ground_distance is not None:
+        _measure(table, [Place(*point) for point in points], ground_distance)
+    return np.asarray(table[of[:, None], of[None, :]])
+
+
+def _measure(table: Floats, places: Sequence[Place], ground_distance: GroundDistance) -> None:
+    """Replace the great circles by what the road graph says, wherever it says something."""
+    for i, j in itertools.combinations(range(len(places)), 2):
+        metres = ground_distance(places[i], places[j])[0]
+        if math.isfinite(metres):
+            table[i, j] = table[j, i] = metres
+
+
+def _haversine(longitude: Floats, latitude: Floats) -> Floats:
+    """(C, C) metres between C points in radians."""
+    half_lat = np.sin((latitude[:, None] - latitude[None, :]) / 2) ** 2
+    half_lon = np.sin((longitude[:, None] - longitude[None, :]) / 2) ** 2
+    chord = half_lat + np.cos(latitude)[:, None] * np.cos(latitude)[None, :] * half_lon
+    return np.asarray(2 * EARTH_RADIUS_M * np.arcsin(np.sqrt(np.clip(chord, 0.0, 1.0))))
+
+
+def _consistent(graph: _Graph) -> list[int]:
+    """The mandatory nodes one chain can hold: as many as possible, then the heaviest; in time order."""
+    found = np.flatnonzero(graph.mandatory)
+    if not len(found):
+        return []
+    reach = float(np.abs(graph.weight).sum()) + GAIN_LIMIT * len(graph.nodes) + 1.0  # more than any chain can weigh
+    value, before = _forward(graph, graph.weight + reach * graph.mandatory)
+    return [i for i in _walk_back(int(value.argmax()), before) if graph.mandatory[i]]
+
+
+def _best_chain(graph: _Graph) -> tuple[list[int], float]:
+    """The heaviest chain the graph allows and its weight; the empty one weighs 0 and needs no mandatory node."""
+    value, before = _forward(graph, graph.weight)
+    value = np.where(graph.ends, value, -np.inf)
+    last = int(value.argmax())
+    if value[last] <= 0 and not graph.mandatory.any():
+        return [], 0.0
+    return _walk_back(last, before), float(value[last])
+
+
+def _forward(graph: _Graph, weight: Floats) -> tuple[Floats, NDArray[np.int64]]:
+    """V (N,), the weight of the best chain ending at each node, and the node before it there (-1: it begins)."""
+    value = np.full(len(weight), -np.inf)
+    before = np.full(len(weight), -1)
+    columns = np.ascontiguousarray(graph.gain.T)
+    for j in range(len(weight)):
+        start = 0.0 if graph.begins[j] else -np.inf
+        arriving = value[:j] + columns[j, :j]
+        best = int(arriving.argmax()) if j else -1
+        if j and arriving[best] > start:
+            start, before[j] = float(arriving[best]), best
+        value[j] = weight[j] + start
+    return value, before
+
+
+def _walk_back(last: int, before: NDArray[np.int64]) -> list[int]:
+    chain = [last]
+    while before[chain[-1]] >= 0:
+        chain.append(int(before[chain[-1]]))
+    return chain[::-1]
+
+
+def _confidences(graph: _Graph, chain: Sequence[int]) -> tuple[list[float], list[float]]:
+    """Marginal probability of each stop and of each leg of the chain, chains being distributed as exp(weight)."""
+    forward = _sums(graph.weight, graph.gain.T, graph.begins)
+    backward = _sums(graph.weight[::-1], graph.gain[::-1, ::-1], graph.ends[::-1])[::-1]
+    finished = np.where(graph.ends, forward, -np.inf)
+    total = _log_sum(finished if graph.mandatory.any() else np.append(finished, 0.0))  # 0: the empty chain
+    stops = [forward[i] + backward[i] - graph.weight[i] - total for i in chain]
+    legs = [forward[i] + graph.gain[i, j] + backward[j] - total for i, j in zip(chain, chain[1:], strict=False)]
+    return [min(1.0, math.exp(p)) for p in stops], [min(1.0, math.exp(p)) for p in legs]
+
+
+def _sums(weight: Floats, arriving: Floats, begins: Bools) -> Floats:
+    """Log of the summed exp(weight) of all chains ending at each node; `arriving` [j, i] is the gain from i to j."""
+    sums = np.full(len(weight), -np.inf)
+    arriving = np.ascontiguousarray(arriving)
+    for j in range(len(weight)):
+        here = _log_sum(sums[:j] + arriving[j, :j])
+        sums[j] = weight[j] + (np.logaddexp(0.0, here) if begins[j] else here)
+    return sums
+
+
+def _log_sum(values: Floats) -> float:
+    """log(sum(exp(values))) without overflow; -inf for none."""
+    highest = values.max(initial=-np.inf)
+    if highest == -np.inf:
+        return -np.inf
+    return float(highest + np.log(np.exp(values - highest).sum()))
+
+
+def _leg(graph: _Graph, i: int, j: int, confidence: float, ground_distance: GroundDistance | None) -> Leg:
+    first, second = graph.nodes[i], graph.nodes[j]
+    metres, seconds = float(graph.metres[i, j]), float(graph.seconds[i, j])
+    return Leg(
+        from_id=first.id,
+        to_id=second.id,
+        distance_m=metres,
+        seconds=seconds,
+        needed_speed=_needed_speed(metres, seconds + float(graph.slack[i, j]), first.place, second.place),
+        confidence=confidence,
+        route=_route(first.place, second.place, ground_distance),
+    )
+
+
+def _needed_speed(metres: float, seconds: float, first: Place, second: Place) -> float:
+    """The least speed, in m/s, that explains a hop: between the edges of both views, in the longest time possible."""
+    apart = metres - first.view_radius_m - second.view_radius_m
+    return apart / seconds if apart > 0 and seconds > 0 else 0.0
+
+
+def _route(first: Place, second: Place, ground_distance: GroundDistance | None) -> Route:
+    same = (first.longitude, first.latitude) == (second.longitude, second.latitude)
+    if ground_distance is None or same:
+        return ()
+    return tuple(ground_distance(first, second)[1])
+
+
+def _conflicts(graph: _Graph, kept: Sequence[int]) -> tuple[Conflict, ...]:
+    """Pairs of confirmed sightings, at least one of them left out, between which there is no possible hop."""
+    dropped = set(np.flatnonzero(graph.mandatory).tolist()) - set(kept)
+    pairs = [(min(i, j), max(i, j)) for i in dropped for j in np.flatnonzero(graph.mandatory).tolist() if i != j]
+    impossible = sorted({(i, j) for i, j in pairs if graph.gain[i, j] == -np.inf})
+    return tuple(_conflict(graph, i, j) for i, j in impossible)
+
+
+def _conflict(graph: _Graph, i: int, j: int) -> Conflict:
+    metres, seconds = float(graph.metres[i, j]), float(graph.seconds[i, j])
+    return Conflict(graph.nodes[i].id, graph.nodes[j].id, metres, seconds)
