@@ -1,3 +1,9 @@
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, include, path
+from rest_framework.routers import SimpleRouter
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from citysearch.research.api import ModelVersionViewSet
+
+router = SimpleRouter()
+router.register("models", ModelVersionViewSet, basename="model")
+
+urlpatterns: list[URLPattern | URLResolver] = [path("", include(router.urls))]

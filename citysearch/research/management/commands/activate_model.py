@@ -1,0 +1,24 @@
+"""manage.py activate_model NAME: choose the model version that searches use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from citysearch.research.commanding import refusals
+from citysearch.research.queries import model_named
+from citysearch.research.services import model_activate
+
+
+class Command(BaseCommand):
+    help = "Make a registered model version the active one. Refused while crops of the gallery are not indexed by it."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("model", help="name, id or checksum of the version")
+        parser.add_argument("--anyway", action="store_true", help="activate although the gallery is not indexed by it")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        with refusals():
+            version = model_activate(model_named(options["model"]), options["anyway"])
+        self.stdout.write(f"active: {version.name}")

@@ -1,0 +1,178 @@
+"""Writes about model versions: register a bundle, index the gallery with it, make it the one that searches use."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from citysearch.errors import Conflict, ServiceError, Unavailable
+from citysearch.research.models import ModelVersion
+from citysearch.research.queries import bundle_path, unindexed_crops
+from citysearch.research.signals import index_wanted
+
+State = ModelVersion.State
+
+
+def model_register(path: Path | str, name: str = "") -> ModelVersion:
+    """Check a bundle, copy it to var/models/ and give it a row; the same bundle twice is the same version.
+
+    Raises ServiceError (no such file), reid_engine's BundleCorrupt or BundleMismatch, Conflict (the name belongs to
+    another bundle), Unavailable (the disk is full).
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise ServiceError(_("There is no bundle %(path)s.") % {"path": source})
+    from reid_engine import bundle
+
+    bundle.verify(source)
+    sha256 = sha256_of(source)
+    known = ModelVersion.objects.filter(sha256=sha256).first()
+    if known is not None:
+        return _repaired(known, source)
+    return _created(source, sha256, name)
+
+
+def model_verify(version: ModelVersion) -> None:
+    """Raises BundleCorrupt or ServiceError unless the version's bundle lies whole where it should."""
+    path = bundle_path(version)
+    if not path.is_file():
+        raise ServiceError(_("The bundle of %(name)s is gone: %(path)s. Register it again.") % _words(version, path))
+    from reid_engine import bundle
+
+    bundle.verify(path)
+    if sha256_of(path) != version.sha256:
+        raise ServiceError(_("%(path)s is not the bundle registered as %(name)s.") % _words(version, path))
+
+
+def model_activate(version: ModelVersion, anyway: bool = False) -> ModelVersion:
+    """Make `version` the one active version; the one before becomes ready.
+
+    Raises Conflict when crops of the gallery have no features made by it, unless `anyway`; ServiceError or
+    BundleCorrupt when its bundle is not whole.
+    """
+    model_verify(version)
+    missing = 0 if anyway else unindexed_crops(version)
+    if missing:
+        raise Conflict(
+            _("%(count)d crops of the gallery are not indexed by %(name)s yet: searches would not see them. "
+              "Index them first (index_gallery --model %(name)s), or activate it anyway.")
+            % {"count": missing, "name": version.name}, count=missing,
+        )
+    _switch(version)
+    version.refresh_from_db()
+    return version
+
+
+def model_index(version: ModelVersion) -> None:
+    """Ask the gallery, after commit, for the features still missing; an active version stays active meanwhile."""
+    waiting = (State.REGISTERED, State.READY)
+    ModelVersion.objects.filter(pk=version.pk, state__in=waiting).update(state=State.INDEXING)
+    transaction.on_commit(lambda: index_wanted.send(ModelVersion, version=version))
+
+
+def model_indexed(version: ModelVersion) -> bool:
+    """Note that the gallery is complete for `version`: registered or indexing becomes ready. False where it is not."""
+    if unindexed_crops(version):
+        return False
+    waiting = (State.REGISTERED, State.INDEXING)
+    ModelVersion.objects.filter(pk=version.pk, state__in=waiting).update(state=State.READY)
+    return True
+
+
+def sha256_of(path: Path) -> str:
+    """The checksum of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@transaction.atomic
+def _switch(version: ModelVersion) -> None:
+    ModelVersion.objects.filter(state=State.ACTIVE).exclude(pk=version.pk).update(state=State.READY)
+    touched = (
+        ModelVersion.objects.filter(pk=version.pk).exclude(state=State.ACTIVE)
+        .update(state=State.ACTIVE, activated_at=timezone.now())
+    )
+    if not touched and not ModelVersion.objects.filter(pk=version.pk).exists():
+        raise Conflict(_("The model version %(name)s was deleted meanwhile.") % {"name": version.name})
+
+
+def _created(source: Path, sha256: str, name: str) -> ModelVersion:
+    from reid_engine import bundle
+
+    manifest = bundle.read_manifest(source)
+    chosen = _free_name(name, str(manifest.get("name") or source.stem), sha256)
+    fields = _fields(manifest)
+    path = _copied(source, sha256)
+    try:
+        with transaction.atomic():
+            return ModelVersion.objects.create(name=chosen, sha256=sha256, bundle=path, **fields)
+    except IntegrityError:  # another process registered it at the same moment
+        return ModelVersion.objects.get(sha256=sha256)
+
+
+def _fields(manifest: dict[str, Any]) -> dict[str, Any]:
+    config = manifest.get("config", {})
+    return {
+        "dim": int(manifest.get("dim") or config.get("dim") or 0),
+        "backbone": str(config.get("backbone", "")),
+        "metrics": manifest.get("metrics") or {},
+    }
+
+
+def _free_name(name: str, default: str, sha256: str) -> str:
+    """The name asked for, or the bundle's own, with the start of its checksum where that is taken."""
+    if name and ModelVersion.objects.filter(name=name).exists():
+        raise Conflict(_("The name %(name)s belongs to another model version.") % {"name": name}, fields={"name": name})
+    if name or not ModelVersion.objects.filter(name=default[:80]).exists():
+        return (name or default)[:80]
+    return f"{default[:70]} {sha256[:8]}"
+
+
+def _repaired(version: ModelVersion, source: Path) -> ModelVersion:
+    """A known version; its copy is written again where it was lost or damaged."""
+    path = bundle_path(version)
+    if not path.is_file() or sha256_of(path) != version.sha256:
+        version.bundle = _copied(source, version.sha256)
+        version.save(update_fields=["bundle"])
+    return version
+
+
+def _copied(source: Path, sha256: str) -> str:
+    """Copy to var/models/ by way of a temporary file; the path below var/."""
+    folder = Path(settings.VAR_DIR) / "models"
+    target = folder / f"{sha256[:16]}.reid"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as copy:
+            _fill(copy, source)
+        Path(copy.name).replace(target)
+    except OSError as error:
+        raise Unavailable(
+            _("The bundle cannot be copied to %(folder)s: %(reason)s.") % {"folder": folder, "reason": error.strerror}
+        ) from error
+    return str(target.relative_to(settings.VAR_DIR))
+
+
+def _fill(copy: Any, source: Path) -> None:
+    """All bytes of `source`, on disk; nothing is left behind on failure."""
+    try:
+        with source.open("rb") as file:
+            shutil.copyfileobj(file, copy)
+        copy.flush()
+        os.fsync(copy.fileno())
+    except OSError:
+        Path(copy.name).unlink(missing_ok=True)
+        raise
+
+
+def _words(version: ModelVersion, path: Path) -> dict[str, object]:
+    return {"name": version.name, "path": path}
