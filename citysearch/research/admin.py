@@ -18,7 +18,7 @@ from reid_engine.errors import ReidError
 
 
 @admin.register(ModelVersion)
-class ModelVersionAdmin(admin.ModelAdmin[ModelVersion]):
+class ModelVersionAdmin(admin.ModelAdmin):
     """Registered by command only; nothing here can be typed over."""
 
     list_display = ["name", "state", "backbone", "dim", "rank1", "mean_ap", "mean_inp", "created_at", "activated_at"]

@@ -16,7 +16,7 @@ from citysearch.research.models import ModelVersion
 from citysearch.research.queries import headline
 
 
-class FiguresSerializer(serializers.Serializer[Any]):
+class FiguresSerializer(serializers.Serializer):
     """Rank-1, mAP and mINP of the bundle's validation, 0..1."""
 
     rank1 = serializers.FloatField(required=False)
@@ -24,7 +24,7 @@ class FiguresSerializer(serializers.Serializer[Any]):
     mean_inp = serializers.FloatField(required=False)
 
 
-class ModelVersionSerializer(serializers.ModelSerializer[ModelVersion]):
+class ModelVersionSerializer(serializers.ModelSerializer):
     figures = serializers.SerializerMethodField()
 
     class Meta:
@@ -43,7 +43,7 @@ class ModelVersionSerializer(serializers.ModelSerializer[ModelVersion]):
     list=extend_schema(summary="Model versions, newest first"),
     retrieve=extend_schema(summary="One model version"),
 )
-class ModelVersionViewSet(viewsets.ReadOnlyModelViewSet[ModelVersion]):
+class ModelVersionViewSet(viewsets.ReadOnlyModelViewSet):
     """Registered bundles: which backbone, how good, which one searches use."""
 
     queryset = ModelVersion.objects.all()
