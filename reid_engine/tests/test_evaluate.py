@@ -1,0 +1,155 @@
+"""Evaluation by the steps of a search: the right figures for the right pictures, in every form of the table."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from reid_engine.contracts import EvalReport, EvalRow, Ranking
+from reid_engine.data import Dataset, Record
+from reid_engine.errors import BadConfig, BadDataset
+from reid_engine.evaluation import evaluate as evaluation
+from reid_engine.evaluation.evaluate import DIFF_ATTENTION, PLAIN_COSINE, evaluate
+from reid_engine.evaluation.metrics import cmc_map_minp
+from reid_engine.evaluation.tables import WRITERS, as_csv, as_dict, as_json, as_markdown
+
+
+class ColourRanker:
+    """A ranker without a network: a crop's feature is its mean colour; `weights` stand in for the attention map."""
+
+    weights = np.array([1.0, 0.1, 1.0], np.float32)
+    shortlist = 10**9
+
+    def crop_features(self, images: list[Image.Image]) -> NDArray[np.float16]:
+        return np.stack([np.asarray(image, np.float32).mean((0, 1)) / 64 for image in images]).astype(np.float16)
+
+    def query_features(self, photos: list[Image.Image]) -> NDArray[np.float32]:
+        return self.crop_features(photos).astype(np.float32).mean(0)
+
+    def rank(
+        self, query: NDArray[np.float32], features: NDArray[np.float16], ids: NDArray[np.int64], limit: int,
+    ) -> Ranking:
+        rows = features.astype(np.float32)
+        distances = np.linalg.norm((rows - query) * self.weights, axis=1)
+        cosine = rows @ query / np.linalg.norm(rows, axis=1) / np.linalg.norm(query)
+        best = np.argsort(distances, kind="stable")[: min(limit, self.shortlist)]
+        exact = len(best) == min(limit, len(ids))
+        return Ranking(ids[best], distances[best], cosine[best], np.exp(-distances[best]), len(ids), exact)
+
+
+def paint(path: Path, colour: tuple[int, int, int]) -> None:
+    Image.new("RGB", (64, 128), colour).save(path)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Eight people in clothes of their own colour, three cameras that tint it; the ninth query has no match."""
+    folder, rng, records = tmp_path_factory.mktemp("crops"), np.random.default_rng(3), []
+    for person in range(1, 9):
+        clothes = rng.integers(30, 220, 3)
+        for camera in (1, 2, 3):
+            path = folder / f"{person}_{camera}.png"
+            paint(path, tuple(int(value) for value in np.clip(clothes + rng.integers(-40, 40, 3), 0, 255)))
+            records.append(Record(path, person, camera))
+    query = [record for record in records if record.camera_id == 1]
+    stranger = Record(query[0].path, 99, 1)
+    return Dataset("painted", (), (*query, stranger), tuple(record for record in records if record.camera_id != 1))
+
+
+def test_the_figures_are_those_of_the_rankings_themselves(dataset: Dataset) -> None:
+    """Recomputed from each ranking's list of ids, as a caller of the search API would."""
+    report, ranker = evaluate(ColourRanker(), dataset), ColourRanker()
+    features = ranker.crop_features([Image.open(record.path) for record in dataset.gallery])
+    order = np.empty((len(dataset.query), len(features)))
+    for row, record in zip(order, dataset.query, strict=True):
+        found = ranker.rank(ranker.query_features([Image.open(record.path)]), features, np.arange(len(features)), 10**6)
+        row[found.ids] = np.arange(len(features))
+    found = cmc_map_minp(
+        order, [r.person_id for r in dataset.query], [r.person_id for r in dataset.gallery],
+        [r.camera_id for r in dataset.query], [r.camera_id for r in dataset.gallery],
+    )
+    assert report.rows[0] == EvalRow(DIFF_ATTENTION, found.cmc, found.mean_ap, found.mean_inp)
+    assert (report.queries, report.gallery, report.skipped_queries) == (9, 16, 1)
+
+
+def test_plain_cosine_stands_beside_diff_attention_and_differs(dataset: Dataset) -> None:
+    attended, plain = evaluate(ColourRanker(), dataset).rows
+    assert (attended.name, plain.name) == (DIFF_ATTENTION, PLAIN_COSINE)
+    assert attended.mean_ap != plain.mean_ap
+
+
+def test_the_number_of_queries_at_a_time_changes_nothing(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = evaluate(ColourRanker(), dataset)
+    monkeypatch.setattr(evaluation, "TILE_CELLS", 33)
+    assert evaluate(ColourRanker(), dataset) == whole
+
+
+def test_progress_counts_every_picture_and_ends_at_the_total(dataset: Dataset) -> None:
+    told: list[tuple[int, int]] = []
+    evaluate(ColourRanker(), dataset, lambda done, total: told.append((done, total)))
+    assert told[-1] == (25, 25)
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+
+
+def test_a_shortlist_is_refused_because_figures_need_every_crop(dataset: Dataset) -> None:
+    ranker = ColourRanker()
+    ranker.shortlist = 5
+    with pytest.raises(BadConfig, match="ranked 5 of 16 crops; .* raise its exhaustive_rows"):
+        evaluate(ranker, dataset)
+
+
+def test_a_set_without_queries_is_refused(dataset: Dataset) -> None:
+    with pytest.raises(BadDataset, match="painted needs query and gallery crops"):
+        evaluate(ColourRanker(), replace(dataset, query=()))
+
+
+def test_a_broken_gallery_picture_is_named(dataset: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "cut.png").write_bytes(dataset.gallery[0].path.read_bytes()[:60])
+    broken = Record(tmp_path / "cut.png", 1, 2)
+    with pytest.raises(BadDataset, match="cut.png cannot be used"):
+        evaluate(ColourRanker(), replace(dataset, gallery=(broken,)))
+
+
+@pytest.fixture
+def report() -> EvalReport:
+    rows = (
+        EvalRow(DIFF_ATTENTION, {1: 0.9, 5: 0.95, 10: 1.0, 20: 1.0}, 0.8125, 0.5),
+        EvalRow(PLAIN_COSINE, {1: 0.85, 5: 0.9, 10: 0.99, 20: 1.0}, 0.75, 0.4),
+    )
+    extra = {f"{DIFF_ATTENTION} {figure} {side}": value for figure in ("rank1", "mean_ap", "mean_inp")
+             for side, value in (("low", 0.7), ("high", 0.9))}
+    return EvalReport("Market-1501", 422, 1316, 3, rows, extra)
+
+
+def test_the_markdown_table_shows_both_rows_the_skipped_queries_and_the_intervals(report: EvalReport) -> None:
+    text = as_markdown(report)
+    assert "422 queries, 1316 gallery crops, 3 queries skipped" in text
+    assert "| % | Rank-1 | Rank-5 | Rank-10 | Rank-20 | mAP | mINP |" in text
+    assert "| diff attention | 90.0 | 95.0 | 100.0 | 100.0 | 81.2 | 50.0 |" in text
+    assert "| plain cosine | 85.0 | 90.0 | 99.0 | 100.0 | 75.0 | 40.0 |" in text
+    assert "- diff attention: Rank-1 70.0 to 90.0, mAP 70.0 to 90.0, mINP 70.0 to 90.0" in text
+
+
+def test_the_csv_reads_back(report: EvalReport) -> None:
+    rows = list(csv.DictReader(io.StringIO(as_csv(report))))
+    assert [row["row"] for row in rows] == [DIFF_ATTENTION, PLAIN_COSINE]
+    assert (float(rows[0]["rank1"]), float(rows[0]["mean_ap"]), rows[1]["skipped_queries"]) == (0.9, 0.8125, "3")
+
+
+def test_the_json_is_the_whole_report(report: EvalReport) -> None:
+    values = json.loads(as_json(report))
+    assert values == as_dict(report)
+    assert values["rows"][0]["cmc"]["1"] == 0.9
+    assert values["extra"] == report.extra
+
+
+def test_every_form_of_the_table_ends_its_last_line(report: EvalReport) -> None:
+    assert all(write(report).endswith("\n") for write in WRITERS.values())
