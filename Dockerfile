@@ -1,4 +1,4 @@
-# One image, four roles: web, default worker, engine worker, migrate (see docker-compose.yml).
+# One image, four roles: web, default worker, engine worker, prepare (see docker-compose.yml).
 FROM python:3.11-slim-bookworm
 ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 VAR_DIR=/var/lib/citysearch
 WORKDIR /srv/citysearch

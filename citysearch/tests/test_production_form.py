@@ -140,7 +140,7 @@ def until(check: Any, seconds: float) -> Any:
 
 @pytest.mark.slow
 def test_the_compose_files_commands_search_with_two_engine_workers(installation: Installation) -> None:
-    installation.run("migrate")
+    installation.run("prepare")
     installation.manage("demo_city", "--people", "20", "--no-progress")
     for service, name in [("web", "web"), ("worker", "worker"), ("engine", "engine1"), ("engine", "engine2")]:
         installation.start(service, name)
@@ -166,7 +166,7 @@ def test_the_compose_files_commands_search_with_two_engine_workers(installation:
 
 def test_compose_names_every_role_and_refuses_missing_secrets() -> None:
     text = (ROOT / "docker-compose.yml").read_text()
-    assert {"web", "worker", "engine", "engine-gpu", "postgres", "redis", "migrate"} <= set(COMPOSE["services"])
+    assert {"web", "worker", "engine", "engine-gpu", "postgres", "redis", "prepare"} <= set(COMPOSE["services"])
     for name in ("SECRET_KEY", "POSTGRES_PASSWORD", "ALLOWED_HOSTS"):
         assert f"${{{name}:?" in text
     assert COMPOSE["services"]["engine-gpu"]["profiles"] == ["gpu"]

@@ -43,7 +43,7 @@ class Command(BaseCommand):
             self._run(options, started)
 
     def _prepare(self, options: dict[str, Any]) -> None:
-        call_command("migrate", verbosity=0, interactive=False)
+        call_command("prepare", stdout=self.stdout)
         if not options["no_demo"]:
             call_command("demo_city", stdout=self.stdout, stderr=self.stderr)
 
