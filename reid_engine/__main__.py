@@ -85,21 +85,21 @@ def say_progress(epoch: int, epochs: int, step: int, steps: int, values: dict[st
 
 def run_evaluate(options: argparse.Namespace) -> None:
     """Print the table of a bundle on a data set."""
+    dataset = read(options.format, options.data, needs=("query", "gallery"))
     from .engine import Engine
     from .evaluation.evaluate import evaluate
     from .evaluation.tables import WRITERS
 
-    dataset = read(options.format, options.data, needs=("query", "gallery"))
     engine = Engine(options.bundle, device=options.device, exhaustive_rows=len(dataset.gallery))
     print(WRITERS[options.table](evaluate(engine, dataset)), end="")
 
 
 def run_search(options: argparse.Namespace) -> None:
     """Print the crops of a folder that look most like the person on the photos, best first."""
-    from .engine import Engine
-
     crops = gallery_of(options.gallery)
     photos = [photo_of(Record(path, 0, 0)) for path in options.photos]
+    from .engine import Engine
+
     engine = Engine(options.bundle, device=options.device)
     features = np.concatenate([engine.crop_features(images) for images in crop_batches(crops)])
     ids = np.arange(len(crops), dtype=np.int64)
