@@ -28,7 +28,7 @@ class BoundingBox(models.Model):
         abstract = True
 
 
-class Unit(MP_Node, BoundingBox):
+class Unit(MP_Node, BoundingBox):  # type: ignore[django-manager-missing]
     """One urban information unit. Written only through units.services; the tree only through units.tree."""
 
     node_order_by: list[str] = []
