@@ -79,7 +79,8 @@ def test_initial_weights_that_are_not_there_are_refused_before_training(tmp_path
 
 @pytest.mark.parametrize("line", [
     "train --data d --out o --learning-rate 1", "train --data d --out o --epoch 3",
-    "train --data d --out o --epochs many", "train --data d --out o --backbone vgg", "evaluate --data d --formats folder", "evaluate", "search", "", "fly",
+    "train --data d --out o --epochs many", "train --data d --out o --backbone vgg",
+    "evaluate --data d --formats folder", "evaluate", "search", "", "fly",
 ])
 def test_unknown_shortened_wrong_and_missing_options_are_refused(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
