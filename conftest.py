@@ -33,6 +33,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path: Path, settings: Any) -> None:
     """No test sees another's pictures or features."""
+    settings.VAR_DIR = tmp_path  # pytest-django reads the settings before this file sets the environment
     settings.MEDIA_ROOT = tmp_path / "media"
     settings.STORE_DIR = tmp_path / "features"
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
