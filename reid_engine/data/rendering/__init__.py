@@ -1,0 +1,1 @@
+"""A small software renderer for pedestrians: appearance, body, light, camera. numpy and Pillow only."""
