@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import shapely
+from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 from shapely.geometry import box, mapping, shape
 from shapely.geometry.base import BaseGeometry
@@ -121,9 +122,9 @@ def check_place(longitude: object, latitude: object) -> Point:
     return point
 
 
-def grid_at(longitude: float, latitude: float) -> Unit | None:
-    """The grid that holds a place; of two that share the border, the one with the smaller code."""
-    candidates = Unit.objects.filter(
+def grid_at(longitude: float, latitude: float, within: QuerySet[Unit] | None = None) -> Unit | None:
+    """The grid (among `within`) that holds a place; of two that share the border, the one with the smaller code."""
+    candidates = (Unit.objects.all() if within is None else within).filter(
         level=Level.GRID, west__lte=longitude, east__gte=longitude, south__lte=latitude, north__gte=latitude
     ).order_by("code")
     point = shapely.Point(longitude, latitude)

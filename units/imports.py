@@ -37,11 +37,11 @@ class ImportReport:
         self.errors.append((line, str(name), str(error)))
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: errors as objects with line, name and message."""
-        errors = [{"line": line, "name": name, "message": message} for line, name, message in sorted(self.errors)]
+        """For JSON: `lines` says what was refused: line, name and message."""
+        lines = [{"line": line, "name": name, "message": message} for line, name, message in sorted(self.errors)]
         return {
             "dry_run": self.dry_run, "total": self.total, "added": self.added, "changed": self.changed,
-            "unchanged": self.unchanged, "refused": len(errors), "errors": errors,
+            "unchanged": self.unchanged, "refused": len(lines), "lines": lines,
         }  # fmt: skip
 
 

@@ -13,8 +13,8 @@ from django.utils.translation import gettext_lazy as _
 
 from citysearch.errors import ServiceError
 from units.access import User, units_of
-from units.models import Camera, Indicator, Landmark, Level, Road, SensorKind, SensorReading, Unit
-from units.tree import ancestor_paths, ancestors, below, children, parent_of, subtree, unit_path
+from units.models import Camera, CameraStatus, Indicator, Landmark, Level, Road, SensorKind, SensorReading, Unit
+from units.tree import ancestor_paths, below, children
 
 Window = tuple[float, float]
 
@@ -131,6 +131,18 @@ def basemap(bbox: Sequence[float] | None = None) -> dict[str, Any]:
         for row in Road.objects.filter(inside).order_by("id")
     )  # fmt: skip
     return _collection([*areas, *lines])
+
+
+def check_bbox(text: str) -> list[float]:
+    """'west,south,east,north' as four floats; ServiceError where it is anything else."""
+    try:
+        west, south, east, north = (float(part) for part in text.split(","))
+    except ValueError:
+        west = south = east = north = math.nan
+    if not (west <= east and south <= north):
+        message = _("A box is west,south,east,north in degrees, not %(text)s.") % {"text": text[:60]}
+        raise ServiceError(message, {"bbox": message})
+    return [west, south, east, north]
 
 
 def surroundings(unit: Unit | None, parent: Unit | None) -> QuerySet[Unit]:
@@ -283,23 +295,37 @@ def _common(first: Sequence[Window], second: Sequence[Window]) -> list[Window]:
 # What the page shows beside a unit.
 
 
+def unit_details(units: Iterable[Unit]) -> list[dict[str, Any]]:
+    """Each unit with its parent's id, name path, ancestors and number of cameras; three queries however many units."""
+    units = list(units)
+    counts = camera_counts(units)
+    wanted = {path for unit in units for path in ancestor_paths(unit.path)}
+    above = {row.path: row for row in Unit.objects.filter(path__in=wanted).defer("polygon")} if wanted else {}
+    return [_detail(unit, [above[path] for path in ancestor_paths(unit.path)], counts[unit.pk]) for unit in units]
+
+
+def _detail(unit: Unit, above: Sequence[Unit], cameras: int) -> dict[str, Any]:
+    return {
+        **unit_summary(unit), "free_code": unit.free_code, "retention_days": unit.retention_days,
+        "parent": above[-1].pk if above else None, "path": " / ".join(row.name for row in [*above, unit]),
+        "ancestors": [unit_summary(row) for row in above], "cameras": cameras,
+    }  # fmt: skip
+
+
 def unit_context(unit: Unit) -> dict[str, Any]:
     """Government data and sensor series of a unit, with where each comes from, for the page and the API."""
-    above = list(ancestors(unit).defer("polygon"))
     return {
-        "unit": unit_summary(unit),
-        "path": " / ".join([*(row.name for row in above), unit.name]),
-        "ancestors": [unit_summary(row) for row in above],
+        "unit": unit_details([unit])[0],
         "children": [unit_summary(row) for row in children(unit).defer("polygon")],
         "cameras": _camera_states(unit),
         "indicators": _indicators(unit),
-        "sensors": [series for kind in SensorKind.values if (series := sensor_series(unit, kind))],
+        "series": [series for kind in SensorKind.values if (series := sensor_series(unit, kind))],
     }
 
 
 def _camera_states(unit: Unit) -> dict[str, int]:
     rows = cameras_under(unit).order_by().values("status").annotate(count=Count("id"))
-    counts = {row["status"]: row["count"] for row in rows}
+    counts = dict.fromkeys(CameraStatus.values, 0) | {row["status"]: row["count"] for row in rows}
     return {"total": sum(counts.values()), **counts}
 
 
@@ -309,21 +335,22 @@ def _indicators(unit: Unit) -> list[dict[str, Any]]:
 
 
 def sensor_series(unit: Unit, kind: str) -> dict[str, Any] | None:
-    """The latest readings of a kind: kind, label, source (the measuring unit or None: mean of those below), points."""
-    try:
-        readings = readings_for(unit, kind)
-    except BadCondition:
-        return None
+    """The latest readings of a kind: kind, label, points [(time, value)], unit and unit_name of who measured.
+
+    `mean` is True where they are the mean of the units below. None where nobody measures.
+    """
     source = source_of(unit, kind)
+    of_source = Q(unit=source) if source else below([unit.path], "unit__path")
+    points = _latest_points(SensorReading.objects.filter(of_source, kind=kind))
+    measured_by = source or unit
     return {
-        "kind": kind, "label": str(SensorKind(kind).label),
-        "source": unit_summary(source) if source else None, "own": source == unit,
-        "points": _latest_points(readings),
-    }  # fmt: skip
+        "kind": kind, "label": str(SensorKind(kind).label), "unit": measured_by.pk, "unit_name": measured_by.name,
+        "mean": source is None, "points": points,
+    } if points else None  # fmt: skip
 
 
-def _latest_points(readings: QuerySet[SensorReading]) -> list[list[Any]]:
-    """[[ISO time, value]], oldest first: the last 400 times of the last week, the mean where several units measured."""
+def _latest_points(readings: QuerySet[SensorReading]) -> list[tuple[datetime, float]]:
+    """[(time, value)], oldest first: the last 400 times of the last week, the mean where several units measured."""
     newest = readings.order_by("-time").values_list("time", flat=True).first()
     if newest is None:
         return []
@@ -331,11 +358,4 @@ def _latest_points(readings: QuerySet[SensorReading]) -> list[list[Any]]:
     recent = readings.filter(time__gt=newest - timedelta(days=7)).order_by("time")
     for time, value in recent.values_list("time", "value"):
         values[time].append(value)
-    return [[time.isoformat(), sum(at) / len(at)] for time, at in values.items()][-SERIES_POINTS:]
-
-
-__all__ = [
-    "BadCondition", "basemap", "camera_counts", "camera_feature_collection", "cameras_under", "check_conditions",
-    "parent_of", "readings_for", "sensor_series", "subtree", "surroundings", "unit_context", "unit_feature_collection",
-    "unit_path", "unit_summary", "unit_tree", "windows_of",
-]  # fmt: skip
+    return [(time, sum(at) / len(at)) for time, at in values.items()][-SERIES_POINTS:]

@@ -129,17 +129,17 @@ def _cell_rows(region: Unit, areas: Sequence[dict[str, Any]]) -> Iterator[dict[s
 # Cameras
 
 
-def camera_create(**fields: Any) -> Camera:
-    """Add a camera; its grid is computed from its place. Raises BadCode, BadPlace or ServiceError."""
+def camera_create(within: QuerySet[Unit] | None = None, **fields: Any) -> Camera:
+    """Add a camera; its grid (among `within`) is computed from its place. Raises BadCode, BadPlace or ServiceError."""
     camera = camera_from(fields)
     _refuse_taken(Camera, camera)
-    camera.unit = _grid_or_refuse(camera)
+    camera.unit = _grid_or_refuse(camera, within)
     camera.save()
     return camera
 
 
 @transaction.atomic
-def camera_update(camera: Camera, **fields: Any) -> Camera:
+def camera_update(camera: Camera, within: QuerySet[Unit] | None = None, **fields: Any) -> Camera:
     """Change a camera. A new place is read in `coordinate_system`; an unchanged one is not converted twice."""
     given = {name: fields.get(name, getattr(camera, name)) for name in (*CAMERA_FIELDS, "longitude", "latitude")}
     keep_place = _same_place(camera, given)
@@ -148,13 +148,19 @@ def camera_update(camera: Camera, **fields: Any) -> Camera:
         setattr(camera, name, getattr(changed, name))
     camera.coordinate_system = given["coordinate_system"]
     _refuse_taken(Camera, camera)
-    camera.unit = _grid_or_refuse(camera)
+    camera.unit = _grid_or_refuse(camera, within)
     camera.save()
     return camera
 
 
+@transaction.atomic
 def camera_delete(camera: Camera) -> None:
-    """Delete a camera and what hangs on it."""
+    """Delete a camera. Conflict while pictures hang on it: their files and features are erased by the gallery first."""
+    for relation in camera._meta.related_objects:
+        count = relation.related_model._default_manager.filter(**{relation.field.name: camera}).count()
+        if count:
+            values = {"camera": camera, "count": count, "kind": relation.related_model._meta.verbose_name_plural}
+            raise Conflict(_("%(camera)s still holds %(count)d %(kind)s. Erase them first.") % values)
     camera.delete()
 
 
@@ -187,8 +193,8 @@ def _same_place(camera: Camera, given: Mapping[str, Any]) -> bool:
     return unchanged and given["coordinate_system"] in (camera.coordinate_system, CoordinateSystem.WGS84)
 
 
-def _grid_or_refuse(camera: Camera) -> Unit:
-    grid = grid_at(camera.longitude, camera.latitude)
+def _grid_or_refuse(camera: Camera, within: QuerySet[Unit] | None = None) -> Unit:
+    grid = grid_at(camera.longitude, camera.latitude, within)
     if grid is None:
         raise no_grid(camera.longitude, camera.latitude)
     return grid

@@ -1,0 +1,78 @@
+"""What the lists of the API can be narrowed by. `unit` always means the unit and everything below it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import django_filters
+from django.db.models import Q, QuerySet
+from django.utils.translation import gettext_lazy as _
+
+from units.access import get_unit_or_404
+from units.models import Camera, CameraStatus, Indicator, Level, SensorKind, SensorReading, Unit
+from units.tree import below
+
+
+class SubtreeFilter(django_filters.NumberFilter):
+    """Rows whose unit lies in the subtree of the unit with this id; a unit outside the user's rights is a 404."""
+
+    def filter(self, qs: QuerySet[Any], value: Any) -> QuerySet[Any]:
+        if value is None:
+            return qs
+        unit = get_unit_or_404(self.parent.request.user, int(value))
+        return qs.filter(below([unit.path], self.field_name))
+
+
+class IdsFilter(django_filters.BaseInFilter, django_filters.NumberFilter):
+    """Ids, separated by commas."""
+
+
+class UnitFilter(django_filters.FilterSet):
+    under = SubtreeFilter("path", label=_("Units in the subtree of this unit, itself included"))
+    parent = django_filters.NumberFilter(method="children", label=_("Units directly below this unit"))
+    level = django_filters.MultipleChoiceFilter(choices=Level.choices)
+    ids = IdsFilter(field_name="id", lookup_expr="in", label=_("Ids, separated by commas"))
+    q = django_filters.CharFilter(method="words", label=_("Part of a name or code"))
+
+    class Meta:
+        model = Unit
+        fields = ["under", "parent", "level", "ids", "code", "q"]
+
+    def children(self, units: QuerySet[Unit], name: str, value: Any) -> QuerySet[Unit]:
+        parent = get_unit_or_404(self.request.user, int(value))
+        return units.filter(below([parent.path]), depth=parent.depth + 1)
+
+    def words(self, units: QuerySet[Unit], name: str, value: str) -> QuerySet[Unit]:
+        return units.filter(Q(name__icontains=value) | Q(code__startswith=value))
+
+
+class CameraFilter(django_filters.FilterSet):
+    unit = SubtreeFilter("unit__path", label=_("Cameras in the subtree of this unit"))
+    status = django_filters.MultipleChoiceFilter(choices=CameraStatus.choices)
+    q = django_filters.CharFilter(method="words", label=_("Part of a name or code"))
+
+    class Meta:
+        model = Camera
+        fields = ["unit", "status", "code", "q"]
+
+    def words(self, cameras: QuerySet[Camera], name: str, value: str) -> QuerySet[Camera]:
+        return cameras.filter(Q(name__icontains=value) | Q(code__icontains=value))
+
+
+class ReadingFilter(django_filters.FilterSet):
+    unit = SubtreeFilter("unit__path", label=_("Readings in the subtree of this unit"))
+    kind = django_filters.MultipleChoiceFilter(choices=SensorKind.choices)
+    time_from = django_filters.IsoDateTimeFilter(field_name="time", lookup_expr="gte")
+    time_to = django_filters.IsoDateTimeFilter(field_name="time", lookup_expr="lt")
+
+    class Meta:
+        model = SensorReading
+        fields = ["unit", "kind", "time_from", "time_to"]
+
+
+class IndicatorFilter(django_filters.FilterSet):
+    unit = SubtreeFilter("unit__path", label=_("Data in the subtree of this unit"))
+
+    class Meta:
+        model = Indicator
+        fields = ["unit", "indicator", "year"]
