@@ -1,0 +1,119 @@
+"""Likelihoods that mean what they say: fitted on labelled pairs, monotone, and kept through a manifest."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reid_engine.calibration import Calibration, expected_calibration_error, fit_platt
+from reid_engine.errors import BadDataset, BundleCorrupt
+
+
+def pairs(a: float, b: float, count: int = 20_000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Distances and labels drawn from a known calibration."""
+    rng = np.random.default_rng(seed)
+    distances = rng.uniform(0, 2, count)
+    return distances, rng.random(count) < 1 / (1 + np.exp(a * distances + b))
+
+
+def test_the_known_curve_is_found_again() -> None:
+    fitted = fit_platt(*pairs(6.0, -5.0))
+    assert fitted.a == pytest.approx(6.0, rel=0.05) and fitted.b == pytest.approx(-5.0, rel=0.05)
+
+
+def test_the_fit_is_where_the_gradient_vanishes() -> None:
+    distances, same = pairs(3.0, -1.0, 500)
+    fitted = fit_platt(distances, same)
+    targets = np.where(same, (same.sum() + 1) / (same.sum() + 2), 1 / ((~same).sum() + 2))
+    left = targets - 1 / (1 + np.exp(fitted.a * distances + fitted.b))
+    assert [left.sum(), left @ distances] == pytest.approx([0, 0], abs=1e-4)
+
+
+def test_a_likelihood_of_86_is_right_in_86_of_100_new_pairs() -> None:
+    fitted = fit_platt(*pairs(6.0, -5.0))
+    distances, same = pairs(6.0, -5.0, seed=1)
+    likelihood = fitted.likelihood(distances)
+    near = np.abs(likelihood - 0.86) < 0.03
+    assert same[near].mean() == pytest.approx(0.86, abs=0.03)
+    assert expected_calibration_error(likelihood, same) < 0.02
+
+
+def test_rare_matches_keep_their_rarity() -> None:
+    distances, same = pairs(8.0, 0.0)
+    assert same.mean() < 0.1
+    assert fit_platt(distances, same).likelihood(distances).mean() == pytest.approx(same.mean(), abs=0.005)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 2, width=32), st.booleans()), min_size=2, max_size=60).filter(
+        lambda rows: len({same for _, same in rows}) == 2
+    )
+)
+@settings(max_examples=200, deadline=None)
+def test_every_fit_is_finite_in_range_and_never_rises_with_distance(rows: list[tuple[float, bool]]) -> None:
+    distances, same = (np.array(column) for column in zip(*rows, strict=True))
+    fitted = fit_platt(distances, same)
+    likelihood = fitted.likelihood(np.linspace(0, 2, 50))
+    assert likelihood.dtype == np.float32
+    assert np.isfinite(likelihood).all() and likelihood.min() >= 0 and likelihood.max() <= 1
+    assert (np.diff(likelihood) <= 0).all()
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.3])
+def test_separable_pairs_do_not_run_away(offset: float) -> None:
+    distances = np.r_[np.linspace(0, 0.5, 50), np.linspace(0.5 + offset, 1.5, 50)]
+    fitted = fit_platt(distances, np.arange(100) < 50)
+    assert 0 < fitted.a < 1e4
+    assert fitted.likelihood(np.array([0.0]))[0] > 0.9 > 0.1 > fitted.likelihood(np.array([1.5]))[0]
+
+
+def test_where_distance_says_the_wrong_thing_the_likelihood_is_the_plain_share() -> None:
+    distances = np.linspace(0, 2, 300)
+    fitted = fit_platt(distances, distances > 0.5)
+    assert fitted.a == 0.0
+    assert fitted.likelihood(distances) == pytest.approx(0.75, abs=0.01)
+
+
+def test_equal_distances_are_no_accident() -> None:
+    fitted = fit_platt(np.ones(100), np.arange(100) < 30)
+    assert fitted.likelihood(np.ones(1))[0] == pytest.approx(0.3, abs=0.02)
+
+
+@pytest.mark.parametrize("same", [np.ones(5, bool), np.zeros(5, bool), np.empty(0, bool)])
+def test_pairs_of_one_kind_only_are_refused(same: np.ndarray) -> None:
+    with pytest.raises(BadDataset, match="different people"):
+        fit_platt(np.linspace(0, 1, len(same)), same)
+
+
+def test_extreme_distances_neither_overflow_nor_warn() -> None:
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        likelihood = Calibration(1e4, -1e3).likelihood(np.array([0.0, 0.1, 2.0, 1e6]))
+    assert likelihood == pytest.approx([1, 0.5, 0, 0])
+
+
+def test_a_calibration_survives_its_manifest_to_the_last_bit() -> None:
+    fitted = fit_platt(*pairs(6.0, -5.0, 300))
+    assert Calibration.from_dict(json.loads(json.dumps(fitted.as_dict()))) == fitted
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [{}, {"kind": "isotonic", "a": 1, "b": 0}, {"kind": "platt", "a": -1, "b": 0}, {"kind": "platt", "a": "x", "b": 0}]
+    + [{"kind": "platt", "a": math.nan, "b": 0}, {"kind": "platt", "a": 1}],
+)
+def test_a_foreign_calibration_is_refused(stored: dict[str, object]) -> None:
+    with pytest.raises(BundleCorrupt, match="calibration"):
+        Calibration.from_dict(stored)
+
+
+def test_the_calibration_error_is_the_gap_and_zero_without_pairs() -> None:
+    same = np.arange(10) < 3
+    assert expected_calibration_error(np.full(10, 0.3), same) == pytest.approx(0)
+    assert expected_calibration_error(np.full(10, 0.8), same) == pytest.approx(0.5)
+    assert expected_calibration_error(np.array([1.0, 0.0]), np.array([True, False])) == 0
+    assert expected_calibration_error(np.empty(0), np.empty(0, bool)) == 0
