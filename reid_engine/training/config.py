@@ -58,6 +58,7 @@ class TrainConfig:
     margin: float = 0.3
     soft_margin: bool = False
     center_weight: float = 0.0005
+    plain_weight: float = 0.0
     attention_weight: float = 1.0
     ratio: int = 4
     transform: str = "abs"
@@ -141,7 +142,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "epochs": (0, 10_000), "height": (16, 1024), "width": (16, 1024), "people_per_batch": (2, 1024),
     "crops_per_person": (2, 64), "lr": (1e-8, 10.0), "weight_decay": (0.0, 1.0), "warmup_epochs": (0, 1000),
     "final_lr": (0.0, 1.0), "ema": (0.0, 0.99999), "label_smoothing": (0.0, 0.9), "margin": (0.0, 10.0),
-    "center_weight": (0.0, 10.0), "attention_weight": (0.0, 100.0), "ratio": (1, 4096), "module_epochs": (1, 10_000),
+    "center_weight": (0.0, 10.0), "plain_weight": (0.0, 100.0),
+    "attention_weight": (0.0, 100.0), "ratio": (1, 4096), "module_epochs": (1, 10_000),
     "flip": (0.0, 1.0), "pad": (0, 128), "erasing": (0.0, 1.0), "jitter": (0.0, 1.0), "validate_every": (0, 10_000),
     "seed": (0, 2**31 - 1), "threads": (0, 1024),
 }

@@ -1,0 +1,106 @@
+"""What happens to a crop before the network: the evaluation tensor, and the random views of training.
+
+Crops are decoded once to uint8; the random views are made on whole batches of tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def pixels(image: Image.Image, height: int, width: int) -> Tensor:
+    """An RGB image, resized bilinearly -> uint8 (3, height, width)."""
+    resized = image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
+    return torch.from_numpy(np.array(resized)).permute(2, 0, 1)
+
+
+def normalise(batch: Tensor, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD) -> Tensor:
+    """uint8 (..., 3, H, W) -> float32 of the same shape: (x / 255 - mean) / std."""
+    shape = (3, 1, 1)
+    return (batch.float() / 255 - torch.tensor(mean).view(shape)) / torch.tensor(std).view(shape)
+
+
+def eval_tensor(image: Image.Image, preprocessing: Mapping[str, Any]) -> Tensor:
+    """One crop as the network sees it: PIL image -> float32 (3, H, W), by the bundle's preprocessing."""
+    raw = pixels(image, int(preprocessing["height"]), int(preprocessing["width"]))
+    return normalise(raw, preprocessing["mean"], preprocessing["std"])
+
+
+@dataclass(frozen=True)
+class Views:
+    """The random view of training: mirror, pad and crop, camera look (colour), erasing. Probabilities 0..1, pad in pixels."""
+
+    flip: float = 0.5
+    pad: int = 10
+    jitter: float = 0.15
+    erasing: float = 0.5
+
+    def __call__(self, batch: Tensor, generator: torch.Generator) -> Tensor:
+        """uint8 (B, 3, H, W) -> normalised float32 (B, 3, H, W); every draw comes from `generator`."""
+        images = batch.float() / 255
+        if self.jitter:
+            images = _recolour(images, self.jitter, generator)
+        images = normalise(images * 255)
+        images = _mirror(images, self.flip, generator)
+        images = _shift(images, self.pad, generator)
+        return _erase(images, self.erasing, generator)
+
+
+def train_transform(flip: float, pad: int, jitter: float, erasing: float) -> Views:
+    """The random view of training with these strengths (see Views)."""
+    return Views(flip, pad, jitter, erasing)
+
+
+def _uniform(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:
+    return torch.empty(count).uniform_(low, high, generator=generator).view(-1, 1, 1, 1)
+
+
+def _recolour(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
+    """Brightness, contrast, saturation and white balance, each 1 +- strength (balance a third of it): another camera."""
+    count = len(images)
+    balance = torch.empty(count, 3, 1, 1).uniform_(1 - strength / 3, 1 + strength / 3, generator=generator)
+    images = images * _uniform(count, 1 - strength, 1 + strength, generator) * balance
+    centre = images.mean(dim=(1, 2, 3), keepdim=True)
+    images = centre + (images - centre) * _uniform(count, 1 - strength, 1 + strength, generator)
+    grey = images.mean(dim=1, keepdim=True)
+    return (grey + (images - grey) * _uniform(count, 1 - strength, 1 + strength, generator)).clamp_(0, 1)
+
+
+def _mirror(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    chosen = _uniform(len(images), 0, 1, generator) < share
+    return torch.where(chosen, images.flip(3), images)
+
+
+def _shift(images: Tensor, pad: int, generator: torch.Generator) -> Tensor:
+    """Pads with zeros (the mean, after normalisation) and cuts a window of the old size at a random place."""
+    if not pad:
+        return images
+    height, width = images.shape[2:]
+    padded = F.pad(images, (pad,) * 4)
+    corners = torch.randint(0, 2 * pad + 1, (len(images), 2), generator=generator).tolist()
+    windows = [image[:, y:y + height, x:x + width] for image, (y, x) in zip(padded, corners, strict=True)]
+    return torch.stack(windows)
+
+
+def _erase(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Random erasing: a rectangle of area U(.02, .4) and aspect U(.3, 3.3) becomes the mean colour."""
+    height, width = images.shape[2:]
+    draws = torch.rand(len(images), 5, generator=generator)
+    for image, (chance, area, aspect, top, left) in zip(images, draws.tolist(), strict=True):
+        size, ratio = (0.02 + 0.38 * area) * height * width, 0.3 + 3.0 * aspect
+        tall, wide = round((size * ratio) ** 0.5), round((size / ratio) ** 0.5)
+        if chance < share and tall < height and wide < width:
+            y, x = int(top * (height - tall + 1)), int(left * (width - wide + 1))
+            image[:, y:y + tall, x:x + wide] = 0
+    return images

@@ -1,0 +1,1 @@
+"""Losses of section 1 and 3 of the method: identity, triplet, center."""

@@ -1,0 +1,36 @@
+"""Models by name: one registry of backbones, one way to build a model from a configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from ..training.config import BACKBONES, require_one_of
+from .diff_attention import DiffAttention
+from .osnet import OSNet
+from .reid_model import ReidModel
+
+
+def _osnet(width: str, instance: bool = False) -> Callable[..., nn.Module]:
+    return lambda **options: OSNet(width, instance=instance, **options)
+
+
+REGISTRY: dict[str, Callable[..., nn.Module]] = {
+    "osnet_x0_25": _osnet("x0_25"), "osnet_x0_5": _osnet("x0_5"), "osnet_x1_0": _osnet("x1_0"),
+    "osnet_ain_x0_25": _osnet("x0_25", True), "osnet_ain_x0_5": _osnet("x0_5", True),
+    "osnet_ain_x1_0": _osnet("x1_0", True),
+}
+
+
+def build(config: dict[str, Any]) -> ReidModel:
+    """The model of a configuration: {backbone, options, classes, diff_attention {ratio, transform, ...}}.
+
+    All but `backbone` may be absent. Raises BadConfig on an unknown backbone or attention option.
+    """
+    require_one_of("backbone", config.get("backbone"), BACKBONES)
+    backbone = REGISTRY[config["backbone"]](**config.get("options", {}))
+    dim = int(backbone.dim)  # type: ignore[arg-type]
+    attention = DiffAttention(dim, **config.get("diff_attention", {}))
+    return ReidModel(backbone, dim, int(config.get("classes", 0)), attention)

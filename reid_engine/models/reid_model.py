@@ -1,0 +1,62 @@
+"""A backbone, its BNNeck, the classifier of training and the diff attention, as one model; and how to build it by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .diff_attention import DiffAttention
+
+
+class ReidModel(nn.Module):
+    """Train mode: images (B, 3, H, W) -> {"pre" (B, D), "post" (B, D), "logits" (B, classes)}.
+
+    Eval mode: images (B, 3, H, W) -> (B, D), the raw feature after the BNNeck. `classes` may be 0 (no classifier).
+    """
+
+    def __init__(self, backbone: nn.Module, dim: int, classes: int, attention: DiffAttention) -> None:
+        super().__init__()
+        self.backbone, self.dim = backbone, dim
+        self.neck = nn.BatchNorm1d(dim)
+        self.neck.bias.requires_grad_(False)
+        self.classifier = nn.Linear(dim, classes, bias=False) if classes else None
+        if self.classifier is not None:
+            nn.init.normal_(self.classifier.weight, std=0.001)
+        self.attention = attention
+        self.bf16 = False
+
+    def forward(self, images: Tensor) -> Any:
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.bf16):
+            pre = self.backbone(images)
+        pre = pre.float()
+        post = self.neck(pre)
+        if not self.training:
+            return post
+        logits = None if self.classifier is None else self.classifier(post)
+        return {"pre": pre, "post": post, "logits": logits}
+
+    @torch.no_grad()
+    def features(self, images: Tensor, batch: int = 64, flip: bool = True) -> Tensor:
+        """(N, 3, H, W) -> (N, D), the mean of the plain and the mirrored view, in batches, eval mode."""
+        self.eval()
+        parts = [self(part) + self(part.flip(3)) if flip else 2 * self(part) for part in images.split(batch)]
+        return torch.cat(parts) / 2
+
+    @torch.no_grad()
+    def settle_neck(self, images: Tensor, spread: float = 0.5) -> None:
+        """Gives a foreign backbone's features the spread the triplet margin expects, and the BNNeck their statistics.
+
+        images (N, 3, H, W). The embedding's last BatchNorm is scaled so that coordinates deviate by `spread` on average;
+        the ranking does not change, for the neck divides by the deviation again.
+        """
+        self.eval()
+        norm = next((part for part in reversed(list(self.backbone.modules())) if isinstance(part, nn.BatchNorm1d)), None)
+        if norm is not None:
+            factor = spread / self.backbone(images).std(0).mean()
+            norm.weight.mul_(factor)
+            norm.bias.mul_(factor)
+        variance, mean = torch.var_mean(self.backbone(images), dim=0)
+        self.neck.running_mean.copy_(mean)  # type: ignore[union-attr]
+        self.neck.running_var.copy_(variance)  # type: ignore[union-attr]

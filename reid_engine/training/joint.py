@@ -1,0 +1,206 @@
+"""Joint training: backbone, BNNeck, classifier and diff attention together (method, section 1, formula 7)."""
+
+from __future__ import annotations
+
+import copy
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..augment import train_transform
+from ..errors import TrainingDiverged, TrainingStopped
+from ..losses.center import CenterLoss
+from ..losses.identity import identity_loss
+from ..losses.triplet import batch_hard, plain_distances, weighted_regularised
+from ..models.reid_model import ReidModel
+from . import checkpoint
+from .config import TrainConfig
+from .crops import Crops
+from .sampler import epoch_seed, people_batches
+from .validate import figures, held
+
+Progress = Callable[[int, int, int, int, dict[str, float]], None]
+
+
+@dataclass
+class Learner:
+    """All that changes while training: the model, its averaged copy, the centres, their optimisers, the position."""
+
+    model: ReidModel
+    average: ReidModel
+    centers: CenterLoss
+    optimizer: torch.optim.Optimizer
+    center_optimizer: torch.optim.Optimizer
+    generator: torch.Generator
+    epoch: int = 0
+    step: int = 0
+    updates: int = 0
+
+    def state(self) -> dict[str, Any]:
+        """Everything needed to go on bit for bit."""
+        return {name: getattr(self, name).state_dict() for name in STATEFUL} | {
+            "epoch": self.epoch, "step": self.step, "updates": self.updates, "generator": self.generator.get_state()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """The reverse of `state`."""
+        for name in STATEFUL:
+            getattr(self, name).load_state_dict(state[name])
+        self.epoch, self.step, self.updates = state["epoch"], state["step"], state["updates"]
+        self.generator.set_state(state["generator"])
+
+
+STATEFUL = ("model", "average", "centers", "optimizer", "center_optimizer")
+
+
+def new_learner(config: TrainConfig, model: ReidModel, classes: int) -> Learner:
+    """A learner at its start. The BNNeck's frozen bias is left out; center loss has SGD 0.5, as in BagTricks."""
+    model = model.to(config.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    centers = CenterLoss(classes, model.dim).to(config.device)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.Adam(trained, lr=config.lr, weight_decay=config.weight_decay)
+    average = copy.deepcopy(model).eval()
+    center_optimizer = torch.optim.SGD(centers.parameters(), lr=0.5)
+    return Learner(model, average, centers, optimizer, center_optimizer, torch.Generator())
+
+
+def train_joint(
+    config: TrainConfig, learner: Learner, crops: Crops, validation: tuple[Crops, Crops] | None, progress: Progress
+) -> None:
+    """Trains `learner` to the last epoch, from where its checkpoint stands; writes one after each epoch.
+
+    Raises TrainingDiverged when a loss is no number, TrainingStopped after Ctrl-C (the checkpoint then holds the step).
+    """
+    path = Path(config.out) / "joint.pt"
+    with stop_on_interrupt() as stopped:
+        while learner.epoch < config.epochs:
+            _epoch(config, learner, crops, progress, stopped)
+            if stopped.is_set():
+                checkpoint.save(path, learner.state())
+                raise TrainingStopped(
+                    f"stopped in epoch {learner.epoch + 1} of {config.epochs}, step {learner.step}; "
+                    f"start the same command again to go on from {path}", epoch=learner.epoch, path=str(path))
+            learner.epoch, learner.step = learner.epoch + 1, 0
+            checkpoint.save(path, learner.state())
+            _validate(config, learner, validation, progress)
+
+
+@contextmanager
+def stop_on_interrupt() -> Iterator[threading.Event]:
+    """Ctrl-C only sets the event, so that no step is cut in two; outside the main thread nothing is changed."""
+    stopped = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: stopped.set())
+    try:
+        yield stopped
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _epoch(config: TrainConfig, learner: Learner, crops: Crops, progress: Progress, stopped: threading.Event) -> None:
+    seed = epoch_seed(config.seed, learner.epoch)
+    batches = people_batches(crops.labels, config.people_per_batch, config.crops_per_person, seed)
+    if learner.step == 0:
+        learner.generator.manual_seed(seed)
+    views, started = train_transform(config.flip, config.pad, config.jitter, config.erasing), time.perf_counter()
+    for index in batches[learner.step:]:
+        set_rate(learner.optimizer, config, learner.epoch + learner.step / len(batches))
+        images = views(crops.images[index], learner.generator).to(config.device, memory_format=torch.channels_last)
+        losses = _step(config, learner, images, crops.labels[index].to(config.device))
+        learner.step += 1
+        rate = {"images_per_second": learner.step * len(index) / (time.perf_counter() - started)}
+        progress(learner.epoch + 1, config.epochs, learner.step, len(batches), losses | rate)
+        if stopped.is_set():
+            return
+
+
+def set_rate(optimizer: torch.optim.Optimizer, config: TrainConfig, epoch: float) -> None:
+    """Linear warm-up from 0.01 to 1, then a cosine to `final_lr`, or x0.1 at each of `steps_at`; `epoch` may be fractional."""
+    factor = 1.0
+    if epoch < config.warmup_epochs:
+        factor = 0.01 + 0.99 * epoch / config.warmup_epochs
+    elif config.schedule == "step":
+        factor = 0.1 ** sum(epoch >= at for at in config.steps_at)
+    elif config.epochs > config.warmup_epochs:
+        done = (epoch - config.warmup_epochs) / (config.epochs - config.warmup_epochs)
+        factor = config.final_lr + (1 - config.final_lr) * (1 + math.cos(math.pi * done)) / 2
+    for group in optimizer.param_groups:
+        group["lr"] = config.lr * factor
+
+
+def joint_losses(config: TrainConfig, learner: Learner, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """The terms of formula 7, each already weighted: identity, plain and attention triplet, center."""
+    model = learner.model.train()
+    out = model(images)
+    losses = {"identity": identity_loss(out["logits"], labels, config.label_smoothing)}
+    if config.plain_weight:
+        losses["plain"] = config.plain_weight * _triplet(config, plain_distances(out["pre"]), labels)
+    if config.attention_weight:
+        table = model.attention.distance_matrix(out["post"], out["post"], normalise=config.normalise_train)
+        losses["attention"] = config.attention_weight * _triplet(config, table, labels)
+    if config.center_weight:
+        losses["center"] = config.center_weight * learner.centers(out["pre"], labels)
+    return losses
+
+
+def _triplet(config: TrainConfig, distances: Tensor, labels: Tensor) -> Tensor:
+    if config.triplet == "weighted":
+        return weighted_regularised(distances, labels)
+    return batch_hard(distances, labels, config.margin, config.soft_margin)
+
+
+def _step(config: TrainConfig, learner: Learner, images: Tensor, labels: Tensor) -> dict[str, float]:
+    losses = joint_losses(config, learner, images, labels)
+    total = torch.stack(list(losses.values())).sum()
+    said = {name: float(value.detach()) for name, value in losses.items()} | {"loss": float(total.detach())}
+    if not math.isfinite(said["loss"]):
+        raise TrainingDiverged(f"the loss is {said['loss']} in epoch {learner.epoch + 1}, step {learner.step + 1}: {said}; "
+                               "lower lr or raise warmup_epochs", epoch=learner.epoch, step=learner.step)
+    learner.optimizer.zero_grad()
+    learner.center_optimizer.zero_grad()
+    total.backward()
+    learner.optimizer.step()
+    _step_centers(config, learner)
+    learner.updates += 1
+    blend(learner.average, learner.model, min(config.ema, (1 + learner.updates) / (10 + learner.updates)))
+    return said
+
+
+def _step_centers(config: TrainConfig, learner: Learner) -> None:
+    """Centres move at their own rate: the weight of the loss is taken out of their gradient again."""
+    gradient = learner.centers.centers.grad
+    if gradient is not None and config.center_weight:
+        gradient /= config.center_weight
+        learner.center_optimizer.step()
+
+
+@torch.no_grad()
+def blend(average: nn.Module, model: nn.Module, keep: float) -> None:
+    """average <- keep * average + (1 - keep) * model, parameters and running statistics alike."""
+    sources = model.state_dict()
+    for name, target in average.state_dict().items():
+        if target.is_floating_point():
+            target.lerp_(sources[name], 1 - keep)
+        else:
+            target.copy_(sources[name])
+
+
+def _validate(config: TrainConfig, learner: Learner, validation: tuple[Crops, Crops] | None, progress: Progress) -> None:
+    """Figures of the averaged model after every `validate_every` epochs and the last one (0: only the last)."""
+    due = learner.epoch == config.epochs or (config.validate_every and learner.epoch % config.validate_every == 0)
+    if validation is None or not due:
+        return
+    query, gallery = (held(learner.average, part) for part in validation)
+    result = figures(query, gallery, learner.average.attention)
+    dead = learner.average.attention.dead_share(query.vectors[:64, None], gallery.vectors[None, :64])
+    progress(learner.epoch, config.epochs, 0, 0, result | {"dead_share": dead})
