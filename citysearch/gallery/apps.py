@@ -6,3 +6,8 @@ class GalleryConfig(AppConfig):
     name = "citysearch.gallery"
     label = "gallery"
     verbose_name = _("Gallery")
+
+    def ready(self) -> None:
+        from citysearch.gallery.receivers import connect
+
+        connect()

@@ -1,0 +1,147 @@
+"""Crops out of the gallery: picture, feature row, candidates, and the proof that nothing is left."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+
+import numpy as np
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from citysearch.gallery import files
+from citysearch.gallery.indexing import camera_locked, files_unnamed_delete, segment_create, segment_store
+from citysearch.gallery.models import Crop, GalleryImport, Segment
+from units.models import Camera, Unit
+
+ERASE_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class ErasureReport:
+    """What was removed, and what a recount found afterwards: every figure of `left` is zero, or something failed.
+
+    Keys: crops, images, features (rows over all model versions), and what hung on the crops (candidates, verdicts).
+    """
+
+    erased: dict[str, int] = field(default_factory=dict)
+    left: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def is_complete(self) -> bool:
+        return not any(self.left.values())
+
+    def as_dict(self) -> dict[str, dict[str, int]]:
+        return asdict(self)
+
+
+def crops_erase(crops: Iterable[Crop], progress: Callable[[int], object] | None = None) -> ErasureReport:
+    """Erase crops for good: rows, what hangs on them, features of every model version, pictures.
+
+    Rows and features go together, per camera; pictures follow once that is committed. A process killed in between
+    leaves pictures that no row names: `verify_store --sweep` finds and removes them. Raises DiskFull (a segment is
+    rewritten before the old one goes), with the cameras done so far erased.
+    """
+    erased: Counter[str] = Counter({"crops": 0, "images": 0, "features": 0})
+    left: Counter[str] = Counter({"crops": 0, "images": 0, "features": 0})
+    by_camera: dict[int, list[Crop]] = {}
+    for crop in crops:
+        by_camera.setdefault(crop.camera_id, []).append(crop)
+    for camera_id, group in by_camera.items():
+        for start in range(0, len(group), ERASE_BATCH):
+            part = group[start : start + ERASE_BATCH]
+            erased.update(_erase(camera_id, part))
+            left.update(_left_of(camera_id, part))
+            if progress:
+                progress(erased["crops"])
+    return ErasureReport(dict(erased), dict(left))
+
+
+def crops_purge(
+    now: datetime | None = None, dry_run: bool = False, progress: Callable[[int], object] | None = None
+) -> ErasureReport:
+    """Erase every crop older than its unit keeps them, by the nearest unit above the camera that says so.
+
+    Units that say nothing inherit; where none does, RETENTION_DAYS holds. Imports that have no crop left and are as
+    old go too. With `dry_run` nothing is erased and `erased["crops"]` says what would be.
+    """
+    now = now or timezone.now()
+    days = retention_days()
+    due = [crop for camera_id, kept in days.items() for crop in _older_than(camera_id, now - timedelta(days=kept))]
+    if dry_run:
+        return ErasureReport({"crops": len(due)}, {})
+    report = crops_erase(due, progress)
+    oldest = now - timedelta(days=max(days.values(), default=settings.RETENTION_DAYS))
+    GalleryImport.objects.filter(finished_at__lt=oldest, crops__isnull=True).delete()
+    return report
+
+
+def retention_days() -> dict[int, int]:
+    """camera id -> days its crops are kept."""
+    units = Unit.objects.filter(retention_days__isnull=False)
+    stated = {unit.path: int(unit.retention_days or 0) for unit in units}
+    cameras = Camera.objects.order_by().values_list("id", "unit__path")
+    return {camera_id: _nearest(path, stated) for camera_id, path in cameras}
+
+
+def _nearest(path: str, stated: dict[str, int]) -> int:
+    for end in range(len(path), 0, -Unit.steplen):
+        if path[:end] in stated:
+            return stated[path[:end]]
+    return int(settings.RETENTION_DAYS)
+
+
+def _older_than(camera_id: int, moment: datetime) -> Iterable[Crop]:
+    """`captured_at` is the camera's clock; the difference to the true time does not matter over days."""
+    return Crop.objects.filter(camera_id=camera_id, captured_at__lt=moment).iterator(chunk_size=2000)
+
+
+def _erase(camera_id: int, crops: Sequence[Crop]) -> Counter[str]:
+    ids, images = [crop.pk for crop in crops], [crop.image for crop in crops]
+    with files.disk_full_said(), transaction.atomic():
+        camera_locked(camera_id)
+        features, old = _segments_rewrite(camera_id, ids)
+        _total, by_model = Crop.objects.filter(pk__in=ids).delete()
+    files_unnamed_delete(segment_store(), old)
+    counts = Counter({_word(label): count for label, count in by_model.items()})
+    return counts + Counter(features=features, images=files.pictures_remove(images))
+
+
+def _segments_rewrite(camera_id: int, ids: Collection[int]) -> tuple[int, list[str]]:
+    """Replace the camera's segments that hold any of the ids; returns rows dropped and the old files' paths."""
+    store, dropped = segment_store(), 0
+    old: list[str] = []
+    for segment in Segment.objects.filter(camera_id=camera_id).select_related("model_version"):
+        held = int(np.isin(store.open(segment.path).ids, list(ids)).sum())
+        if not held:
+            continue
+        kept = store.rewrite_without(segment.path, ids)
+        segment.delete()
+        if kept is not None:
+            segment_create(camera_id, segment.model_version, kept)
+        dropped, old = dropped + held, [*old, segment.path]
+    return dropped, old
+
+
+def _left_of(camera_id: int, crops: Sequence[Crop]) -> Counter[str]:
+    """Count again, by looking: rows, files, features, and whatever model points at a crop."""
+    ids = [crop.pk for crop in crops]
+    store = segment_store()
+    segments = Segment.objects.filter(camera_id=camera_id)
+    left = Counter(
+        crops=Crop.objects.filter(pk__in=ids).count(),
+        images=sum(files.picture_path(crop.image).exists() for crop in crops),
+        features=sum(int(np.isin(store.open(segment.path).ids, ids).sum()) for segment in segments),
+    )
+    for relation in Crop._meta.related_objects:
+        model = relation.related_model
+        left[_word(model._meta.label)] = model._default_manager.filter(**{f"{relation.field.name}__in": ids}).count()
+    return left
+
+
+def _word(label: str) -> str:
+    """searches.Candidate -> candidates."""
+    return label.rpartition(".")[2].lower() + "s"

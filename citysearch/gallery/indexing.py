@@ -1,0 +1,331 @@
+"""From crops to features: which crops have none yet, and segments of them appended per camera in time order.
+
+No row says of a crop that it is indexed: the ids in the committed segments do. A segment is committed under the lock of
+its camera, without the rows somebody else committed or erased meanwhile, so no crop is ever indexed twice, and none
+comes back after its erasure. A process killed at any moment leaves a file that no row names.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Count, Sum
+from kombu.exceptions import OperationalError as BrokerError
+from numpy.typing import NDArray
+from PIL import Image
+
+from citysearch.gallery import files
+from citysearch.gallery.models import Crop, Segment
+from citysearch.research.models import ModelVersion
+from citysearch.research.services import model_indexed
+from reid_engine.errors import BadPhoto
+from reid_engine.photo import load_crop
+from reid_engine.store import SegmentData, SegmentFacts, SegmentStore
+from units.models import Camera
+
+log = logging.getLogger(__name__)
+
+SEGMENT_ROWS = 4096
+EXTRACT_ROWS = 64
+# Progress is what the committed segments say, and what a killed worker does again: both want frequent commits.
+COMMIT_SECONDS = 20.0
+SEGMENTS_MAX = 32
+COMPACT_ROWS = 65_536
+
+Progress = Callable[[int, int], object]
+Ids = NDArray[np.int64]
+
+
+class Extractor(Protocol):
+    """The part of reid_engine.engine.Engine that indexing needs."""
+
+    def crop_features(self, images: list[Image.Image]) -> NDArray[np.float16]:
+        """N pictures -> (N, D) float16."""
+
+
+def segment_store() -> SegmentStore:
+    return SegmentStore(Path(settings.STORE_DIR))
+
+
+def index_cameras(
+    camera_ids: Iterable[int],
+    version: ModelVersion,
+    progress: Progress | None = None,
+    extractor: Extractor | None = None,
+) -> int:
+    """Extract and commit the features of every crop of these cameras that has none for this version; return how many.
+
+    Opens the engine of the version unless an `extractor` is given. A crop whose picture is gone or damaged is logged
+    and left out. Raises DiskFull; whatever was committed stays, and the next run goes on.
+    """
+    counts = pending_counts(camera_ids, version)
+    if not counts:
+        return 0
+    work = _Indexing(version, extractor or _engine(version), sum(counts.values()), progress)
+    with files.disk_full_said():
+        for camera_id in counts:
+            work.index(camera_id)
+    return work.committed
+
+
+def pending_counts(camera_ids: Iterable[int], version: ModelVersion) -> dict[int, int]:
+    """camera id -> crops that have no features for this version; cameras where nothing is missing are left out."""
+    ids = sorted(set(camera_ids))
+    near = camera_range(ids)
+    crops = Crop.objects.filter(**near).order_by().values_list("camera_id").annotate(n=Count("id"))
+    rows = Segment.objects.filter(model_version=version, **near).order_by()
+    indexed = dict(rows.values_list("camera_id").annotate(n=Sum("rows")))
+    missing = {camera_id: count - indexed.get(camera_id, 0) for camera_id, count in crops}
+    return {camera_id: missing[camera_id] for camera_id in ids if missing.get(camera_id, 0) > 0}
+
+
+def camera_range(camera_ids: Collection[int]) -> dict[str, int]:
+    """A filter that lets all of the cameras through, and some others: a city has more than a statement may name."""
+    return {"camera_id__gte": min(camera_ids, default=0), "camera_id__lte": max(camera_ids, default=0)}
+
+
+def version_index(version: ModelVersion, progress: Progress | None = None, extractor: Extractor | None = None) -> int:
+    """Index the whole gallery for a model version: registered | ready --> indexing --> ready; active stays active.
+
+    The version in use stays searchable all the while. The state stays `indexing` while any crop has no features.
+    """
+    idle = [ModelVersion.State.REGISTERED, ModelVersion.State.READY]
+    ModelVersion.objects.filter(pk=version.pk, state__in=idle).update(state=ModelVersion.State.INDEXING)
+    cameras = Crop.objects.order_by().values_list("camera_id", flat=True).distinct()
+    count = index_cameras(list(cameras), version, progress, extractor)
+    model_indexed(version)
+    version.refresh_from_db()
+    return count
+
+
+def index_request(camera_ids: Collection[int], version: ModelVersion | None = None) -> None:
+    """Queue the indexing of these cameras for the active version (and for one that is being built) on commit.
+
+    Without a broker nothing is lost: the crops are reported as not indexed, and a worker that starts looks for them.
+    """
+    from citysearch.gallery.tasks import index_task
+
+    states = [ModelVersion.State.ACTIVE, ModelVersion.State.INDEXING]
+    wanted = ModelVersion.objects.filter(pk=version.pk) if version else ModelVersion.objects.filter(state__in=states)
+    for version_id in wanted.values_list("pk", flat=True) if camera_ids else []:
+        transaction.on_commit(partial(sent, index_task, sorted(camera_ids), version_id))
+
+
+def version_index_request(version: ModelVersion, activate: bool = False) -> None:
+    """Queue, on commit, what `version_index` does; with `activate` the version is switched to once it is complete."""
+    from citysearch.gallery.tasks import version_index_task
+
+    transaction.on_commit(lambda: sent(version_index_task, version.pk, activate))
+
+
+def sent(task: Any, *arguments: Any) -> bool:
+    """Queue a task; False, and a line in the log, where the broker cannot be reached."""
+    try:
+        task.delay(*arguments)
+    except (BrokerError, OSError) as error:
+        log.warning("%s waits for a worker's start, the broker cannot be reached: %s", task.name, error)
+        return False
+    return True
+
+
+def _engine(version: ModelVersion) -> Extractor:
+    from citysearch.engine import engine_of
+
+    engine: Extractor = engine_of(version)
+    return engine
+
+
+class _Indexing:
+    """One run over some cameras: holds what every step needs, and counts."""
+
+    def __init__(self, version: ModelVersion, extractor: Extractor, total: int, progress: Progress | None) -> None:
+        self.version, self.extractor, self.store = version, extractor, segment_store()
+        self.total, self.progress = total, progress
+        self.committed = self.extracted = 0
+
+    def index(self, camera_id: int) -> None:
+        """One camera, oldest crop first, committed every SEGMENT_ROWS rows or COMMIT_SECONDS."""
+        rows: list[SegmentData] = []
+        since = time.monotonic()
+        for crops in _chunks(self._pending(camera_id)):
+            rows.append(self._extract(crops))
+            full = sum(len(part.ids) for part in rows) >= SEGMENT_ROWS
+            if full or time.monotonic() - since > COMMIT_SECONDS:
+                self._commit(camera_id, rows)
+                rows, since = [], time.monotonic()
+        self._commit(camera_id, rows)
+        segments_compact(camera_id, self.version)
+
+    def _pending(self, camera_id: int) -> Ids:
+        """Ids of the crops without features, oldest first."""
+        in_order = Crop.objects.filter(camera_id=camera_id).order_by("captured_at", "id").values_list("id", flat=True)
+        every = np.fromiter(in_order, dtype=np.int64)
+        return every[~np.isin(every, committed_ids(camera_id, self.version))]
+
+    def _extract(self, ids: Ids) -> SegmentData:
+        crops = Crop.objects.filter(pk__in=ids.tolist()).order_by("captured_at", "id")
+        pairs = [(crop, image) for crop in crops if (image := _picture(crop)) is not None]
+        self.extracted += len(ids)
+        if self.progress:
+            self.progress(self.extracted, max(self.total, self.extracted))
+        features = self.extractor.crop_features([image for _crop, image in pairs]) if pairs else None
+        return _rows([crop for crop, _image in pairs], features)
+
+    def _commit(self, camera_id: int, parts: Sequence[SegmentData]) -> None:
+        parts = [part for part in parts if len(part.ids)]
+        if not parts:
+            return
+        joined = _joined(parts)
+        facts = self.store.write(self.version.model_key, camera_id, joined.ids, joined.seen_at, joined.features)
+        with _deleted_unless_committed(self.store, [facts.path]):
+            self.committed += self._commit_facts(camera_id, facts, joined.ids)
+
+    def _commit_facts(self, camera_id: int, facts: SegmentFacts, ids: Ids) -> int:
+        """Name the file, less the rows that others committed or erased since we looked; returns the rows named."""
+        with transaction.atomic():
+            if not camera_locked(camera_id):
+                return 0
+            living = Crop.objects.filter(camera_id=camera_id, pk__in=ids.tolist()).values_list("id", flat=True)
+            taken = np.isin(ids, committed_ids(camera_id, self.version))
+            stale = ids[taken | ~np.isin(ids, np.fromiter(living, dtype=np.int64))]
+            kept = self.store.rewrite_without(facts.path, stale.tolist()) if len(stale) else facts
+            if kept is not None:
+                segment_create(camera_id, self.version, kept)
+            return kept.rows if kept else 0
+
+
+def committed_ids(camera_id: int, version: ModelVersion) -> Ids:
+    """Crop ids (n,) in the committed segments of a camera."""
+    return _ids_of([segment.path for segment in Segment.objects.filter(camera_id=camera_id, model_version=version)])
+
+
+def camera_locked(camera_id: int) -> bool:
+    """Lock a camera's segments until the transaction ends; False when it is gone.
+
+    SQLite has no row locks and needs none: its transactions begin IMMEDIATE, one writer at a time.
+    """
+    return Camera.objects.select_for_update().filter(pk=camera_id).values_list("pk", flat=True).first() is not None
+
+
+def segment_create(camera_id: int, version: ModelVersion, facts: SegmentFacts) -> Segment:
+    return Segment.objects.create(
+        camera_id=camera_id,
+        model_version=version,
+        path=facts.path,
+        rows=facts.rows,
+        sha256=facts.sha256,
+        start=facts.start,
+        end=facts.end,
+    )
+
+
+def segments_compact(camera_id: int, version: ModelVersion, most: int = SEGMENTS_MAX) -> int:
+    """Merge the small segments of a camera once there are more than `most`; returns how many were merged.
+
+    Readers that hold the old files keep them; readers that come late find the new rows (queries.gallery_of).
+    """
+    small = Segment.objects.filter(camera_id=camera_id, model_version=version, rows__lt=COMPACT_ROWS)
+    old = list(small.order_by("start", "id"))
+    if len(old) <= most:
+        return 0
+    store = segment_store()
+    written = [_merged(store, camera_id, version, part) for part in _of_rows(old, COMPACT_ROWS)]
+    with _deleted_unless_committed(store, [facts.path for facts in written] + [segment.path for segment in old]):
+        return _merge_commit(camera_id, version, old, written)
+
+
+def _merge_commit(
+    camera_id: int, version: ModelVersion, old: Sequence[Segment], written: Sequence[SegmentFacts]
+) -> int:
+    """Swap the rows, unless somebody else changed one of the old ones: then theirs stay and the new files go."""
+    with transaction.atomic():
+        rows = Segment.objects.filter(pk__in=[segment.pk for segment in old])
+        if not camera_locked(camera_id) or rows.count() != len(old):
+            return 0
+        rows.delete()
+        for facts in written:
+            segment_create(camera_id, version, facts)
+    return len(old)
+
+
+def _merged(store: SegmentStore, camera_id: int, version: ModelVersion, old: Sequence[Segment]) -> SegmentFacts:
+    rows = _joined([store.open(segment.path) for segment in old])
+    return store.write(version.model_key, camera_id, rows.ids, rows.seen_at, rows.features)
+
+
+def _of_rows(segments: Sequence[Segment], most: int) -> Iterator[list[Segment]]:
+    """Runs of segments of at most `most` rows together, each of at least one segment."""
+    run: list[Segment] = []
+    for segment in segments:
+        if run and sum(part.rows for part in run) + segment.rows > most:
+            yield run
+            run = []
+        run.append(segment)
+    yield run
+
+
+@contextmanager
+def _deleted_unless_committed(store: SegmentStore, paths: Sequence[str]) -> Iterator[None]:
+    """Afterwards, delete those of the files that no row names, whatever the block did."""
+    try:
+        yield
+    finally:
+        files_unnamed_delete(store, paths)
+
+
+def files_unnamed_delete(store: SegmentStore, paths: Sequence[str]) -> None:
+    """Delete the files that no committed row names; one that cannot be deleted is left to `verify_store --sweep`."""
+    try:
+        named = set(Segment.objects.filter(path__in=paths).values_list("path", flat=True))
+        for path in set(paths) - named:
+            store.delete(path)
+    except Exception:
+        log.exception("cannot remove the files of uncommitted segments; verify_store --sweep will")
+
+
+def _ids_of(paths: Sequence[str]) -> Ids:
+    store = segment_store()
+    found = [store.open(path).ids for path in paths]
+    return np.concatenate(found) if found else np.empty(0, dtype=np.int64)
+
+
+def _chunks(ids: Ids) -> Iterator[Ids]:
+    for start in range(0, len(ids), EXTRACT_ROWS):
+        yield ids[start : start + EXTRACT_ROWS]
+
+
+def _picture(crop: Crop) -> Image.Image | None:
+    try:
+        return load_crop(files.picture_read(crop.image))
+    except (OSError, BadPhoto) as error:
+        log.warning("crop %d cannot be indexed: %s: %s", crop.pk, crop.image, error)
+        return None
+
+
+def _rows(crops: Sequence[Crop], features: NDArray[np.float16] | None) -> SegmentData:
+    """The rows of some crops, less those whose features are no numbers (which no distance could rank)."""
+    ids = np.array([crop.pk for crop in crops], dtype=np.int64)
+    seen_at = np.array([crop.captured_at.timestamp() for crop in crops], dtype=np.float64)
+    array = np.asarray(features, dtype=np.float16) if features is not None else np.empty((0, 0), np.float16)
+    finite = np.isfinite(array).all(axis=1)
+    for crop_id in ids[~finite]:
+        log.warning("crop %d cannot be indexed: its features are no numbers", crop_id)
+    return SegmentData(ids[finite], seen_at[finite], array[finite])
+
+
+def _joined(parts: Sequence[SegmentData]) -> SegmentData:
+    fields: list[Any] = [np.concatenate(arrays) for arrays in zip(*map(_arrays, parts), strict=True)]
+    return SegmentData(*fields)
+
+
+def _arrays(part: SegmentData) -> tuple[Any, Any, Any]:
+    return part.ids, part.seen_at, part.features

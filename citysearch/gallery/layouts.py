@@ -1,0 +1,354 @@
+"""How an import is laid out: each layout turns its source into entries, one per picture, without reading the pictures.
+
+folder      one folder per camera code, at any depth: <camera code>/<any folders>/<picture>
+zip         the same inside a ZIP, or a manifest.csv at its root that names the archive's own files
+manifest    a CSV file: path,camera_code,captured_at[,person_id]; paths are relative to the CSV and stay below it
+market1501  names like 0002_c1s1_000451_03.jpg; c1, c2 ... stand for the cameras given
+Nothing is ever unpacked to the disk: a picture of an archive is read into memory, at most photo.MAX_BYTES of it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from citysearch.errors import ServiceError
+from citysearch.gallery.moments import aware, moment_of, moment_read
+from citysearch.gallery.reasons import Refused
+from reid_engine.data.market1501 import JUNK, parse_name
+from reid_engine.photo import MAX_BYTES
+
+MANIFEST = "manifest.csv"
+COLUMNS = ("path", "camera_code", "captured_at")
+MARKET_START = datetime(2024, 3, 1, 0, 0, tzinfo=UTC)
+MARKET_FRAMES_PER_SECOND = 25
+# A sequence of Market-1501 lasts up to 1 h 20 min; each gets two hours of the day, so that none overlaps the next.
+MARKET_SEQUENCE = timedelta(hours=2)
+ZIP_MEMBERS_MAX = 500_000
+# Pictures are compressed already: a member this large that shrank this much is no picture.
+BOMB_BYTES, BOMB_RATIO = 1024 * 1024, 100
+_DAMAGED_MEMBER = (zipfile.BadZipFile, zlib.error, EOFError)
+_BROKEN_MEMBER = (*_DAMAGED_MEMBER, NotImplementedError, RuntimeError, OSError)
+_IGNORED_NAMES = {"thumbs.db", "desktop.ini"}
+
+
+class BadSource(ServiceError):
+    """The import as a whole cannot be read: no such folder, no archive, no usable header."""
+
+    code = "bad_source"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One picture to import. `camera` is the code (or Market number) as the source says it; `line` counts from 1.
+
+    `when` gives the time on the camera's clock from the picture's bytes. `read` and `when` raise Refused.
+    """
+
+    line: int
+    name: str
+    camera: str
+    read: Callable[[], bytes]
+    when: Callable[[bytes], datetime]
+    person_id: int | None = None
+
+
+@dataclass(frozen=True)
+class Options:
+    """`cameras`: the codes an entry may name; `camera_map`: what the source calls a camera -> its code."""
+
+    cameras: frozenset[str] = frozenset()
+    camera_map: Mapping[str, str] = field(default_factory=dict)
+    subset: str = "bounding_box_test"
+
+
+@contextmanager
+def entries(source: Path, layout: str, options: Options) -> Iterator[Sequence[Entry]]:
+    """The entries of a source, open while the block runs. Raises BadSource."""
+    readers = {"folder": _folder, "zip": _zip, "manifest": _manifest, "market1501": _market}
+    if layout not in readers:
+        words = {"layout": layout, "allowed": ", ".join(readers)}
+        raise BadSource(_("Unknown layout %(layout)s; use one of %(allowed)s.") % words)
+    if not source.exists():
+        raise BadSource(_("There is no file or folder %(path)s.") % {"path": source})
+    with closing(_Opened(source)) as opened:
+        yield readers[layout](opened, options)
+
+
+def layout_of(source: Path) -> str:
+    """The layout a source most probably has: by its ending, else by the names in it."""
+    if source.suffix.lower() == ".zip":
+        return "zip"
+    if source.suffix.lower() == ".csv":
+        return "manifest"
+    if (source / Options.subset).is_dir() or _is_market_folder(source):
+        return "market1501"
+    return "folder"
+
+
+class _Opened:
+    """A source and the archive opened on it, if any, so that one place closes it."""
+
+    def __init__(self, source: Path) -> None:
+        self.source = source
+        self._archive: zipfile.ZipFile | None = None
+
+    def archive(self) -> zipfile.ZipFile:
+        try:
+            self._archive = zipfile.ZipFile(self.source)
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+            raise BadSource(_("%(path)s is no ZIP archive that can be read.") % {"path": self.source.name}) from error
+        if len(self._archive.infolist()) > ZIP_MEMBERS_MAX:
+            found = {"count": len(self._archive.infolist()), "most": ZIP_MEMBERS_MAX}
+            raise BadSource(_("The archive holds %(count)d files; at most %(most)d are accepted. Split it.") % found)
+        return self._archive
+
+    def close(self) -> None:
+        if self._archive is not None:
+            self._archive.close()
+
+
+def _folder(opened: _Opened, options: Options) -> list[Entry]:
+    root = opened.source
+    if not root.is_dir():
+        raise BadSource(_("%(path)s is not a folder.") % {"path": root})
+    paths = sorted(path for path in _files_below(root) if not _is_ignored(path.relative_to(root).parts))
+    named = [(path, path.relative_to(root).as_posix()) for path in paths]
+    return [
+        Entry(
+            line,
+            name,
+            _camera_in((root.name, *PurePosixPath(name).parts[:-1]), options),
+            _reader(path),
+            _clock(name, _changed(path)),
+        )
+        for line, (path, name) in enumerate(named, start=1)
+    ]
+
+
+def _zip(opened: _Opened, options: Options) -> list[Entry]:
+    archive = opened.archive()
+    members = {info.filename: info for info in archive.infolist() if not info.is_dir()}
+    if MANIFEST in members:
+        return _manifest_of_zip(archive, members, options)
+    kept = [info for info in members.values() if not _is_ignored(PurePosixPath(info.filename).parts)]
+    return [
+        Entry(
+            line,
+            info.filename,
+            _camera_in(PurePosixPath(info.filename).parts[:-1], options),
+            _member_reader(archive, info),
+            _clock(info.filename, _member_changed(info)),
+        )
+        for line, info in enumerate(kept, start=1)
+    ]
+
+
+def _manifest_of_zip(
+    archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo], options: Options
+) -> list[Entry]:
+    def reader(name: str) -> Callable[[], bytes]:
+        info = members.get(name)
+        return _refusal("missing", name) if info is None else _member_reader(archive, info)
+
+    try:
+        _refuse_member(members[MANIFEST])
+        with archive.open(MANIFEST) as raw:
+            return _rows(io.TextIOWrapper(raw, "utf-8-sig", newline=""), options, reader)
+    except (Refused, *_BROKEN_MEMBER) as error:
+        raise BadSource(_("The archive's manifest.csv cannot be read: %(why)s.") % {"why": error}) from error
+
+
+def _manifest(opened: _Opened, options: Options) -> list[Entry]:
+    root = opened.source.resolve().parent
+
+    def reader(name: str) -> Callable[[], bytes]:
+        path = Path(os.path.normpath(root / name))
+        inside = path.is_relative_to(root) and "\0" not in name and path.resolve().is_relative_to(root)
+        return _reader(path) if inside else _refusal("unsafe_name", name)
+
+    try:
+        with opened.source.open(encoding="utf-8-sig", newline="") as text:
+            return _rows(text, options, reader)
+    except OSError as error:
+        words = {"path": opened.source, "why": error.strerror}
+        raise BadSource(_("%(path)s cannot be read: %(why)s.") % words) from error
+
+
+def _rows(text: IO[str], options: Options, reader: Callable[[str], Callable[[], bytes]]) -> list[Entry]:
+    """One entry per data row; the line is the one an editor shows, which counts the header."""
+    try:
+        table = csv.DictReader(text)
+        missing = [column for column in COLUMNS if column not in (table.fieldnames or ())]
+        if missing:
+            found = {"missing": ", ".join(missing), "expected": ",".join((*COLUMNS, "[person_id]"))}
+            raise BadSource(_("The manifest has no column %(missing)s; its first line must be %(expected)s.") % found)
+        return [_row(table.line_num, row, options, reader) for row in table]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise BadSource(_("The manifest is not a CSV file in UTF-8: %(why)s.") % {"why": error}) from error
+
+
+def _row(
+    line: int, row: Mapping[str, str | None], options: Options, reader: Callable[[str], Callable[[], bytes]]
+) -> Entry:
+    name, code, captured_at = (str(row[column] or "").strip() for column in COLUMNS)
+    person = str(row.get("person_id") or "").strip()
+    read = reader(name) if name and code else _refusal("bad_line", "")
+    if person and not _is_person(person):
+        read = _refusal("bad_person", person)
+    person_id = int(person) if _is_person(person) else None
+    return Entry(line, name, options.camera_map.get(code, code), read, _stated(captured_at), person_id)
+
+
+def _market(opened: _Opened, options: Options) -> list[Entry]:
+    folder = opened.source / options.subset if (opened.source / options.subset).is_dir() else opened.source
+    if not folder.is_dir():
+        raise BadSource(_("%(path)s is not a folder.") % {"path": folder})
+    names = sorted(path.name for path in folder.iterdir() if path.is_file() and not _is_ignored((path.name,)))
+    return [_market_entry(line, folder / name, options) for line, name in enumerate(names, start=1)]
+
+
+def _market_entry(line: int, path: Path, options: Options) -> Entry:
+    crop = parse_name(path.name)
+    if crop is None or crop.person_id == JUNK:
+        refused = _refusal("junk" if crop else "bad_name", path.name)
+        return Entry(line, path.name, "", refused, _stated(""))
+    moment = market_moment(crop.sequence, crop.frame)
+    number = str(crop.camera_id)
+    camera = options.camera_map.get(number, number)
+    return Entry(line, path.name, camera, _reader(path), lambda data: moment, crop.person_id)
+
+
+def market_moment(sequence: int, frame: int) -> datetime:
+    """Frames at 25 a second; sequence 1 begins on 2024-03-01 00:00 UTC, each next one two hours later."""
+    return MARKET_START + (max(1, sequence) - 1) * MARKET_SEQUENCE + timedelta(seconds=frame / MARKET_FRAMES_PER_SECOND)
+
+
+def _camera_in(folders: Sequence[str], options: Options) -> str:
+    """The camera among the folders above a picture, outermost first; else the innermost name, for the message."""
+    for name in folders:
+        code = options.camera_map.get(name, name)
+        if code in options.cameras:
+            return code
+    return folders[-1] if folders else ""
+
+
+def _clock(name: str, changed: datetime) -> Callable[[bytes], datetime]:
+    return lambda data: moment_of(PurePosixPath(name).name, data, changed)
+
+
+def _stated(text: str) -> Callable[[bytes], datetime]:
+    """The time a manifest states, which must be one."""
+
+    def when(data: bytes) -> datetime:
+        moment = moment_read(text)
+        if moment is None:
+            example = _("%(text)s is not a time such as 2024-01-31T08:15:00+08:00.") % {"text": text or "''"}
+            raise Refused("bad_time", example)
+        return moment
+
+    return when
+
+
+def _reader(path: Path) -> Callable[[], bytes]:
+    def read() -> bytes:
+        try:
+            with path.open("rb") as file:
+                return _at_most(file)
+        except FileNotFoundError:
+            raise Refused("missing", path.name) from None
+        except OSError as error:
+            raise Refused("unreadable", f"{path.name}: {error.strerror}") from error
+
+    return read
+
+
+def _member_reader(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], bytes]:
+    def read() -> bytes:
+        _refuse_member(info)
+        try:
+            with archive.open(info) as file:
+                return _at_most(file)
+        except _DAMAGED_MEMBER as error:
+            raise Refused("truncated", f"{info.filename}: {error}") from error
+        except _BROKEN_MEMBER as error:
+            raise Refused("unreadable", f"{info.filename}: {error}") from error
+
+    return read
+
+
+def _refuse_member(info: zipfile.ZipInfo) -> None:
+    """What the directory of the archive already says: not to be trusted alone, hence `_at_most`."""
+    name = PurePosixPath(info.filename.replace("\\", "/"))
+    if name.is_absolute() or ".." in name.parts or name.parts[:1] and name.parts[0].endswith(":"):
+        raise Refused("unsafe_name", info.filename)
+    if info.flag_bits & 0x1:
+        raise Refused("encrypted", info.filename)
+    if info.file_size > BOMB_BYTES and info.file_size > BOMB_RATIO * max(1, info.compress_size):
+        raise Refused("bomb", f"{info.filename}: {info.compress_size:,} -> {info.file_size:,} bytes")
+
+
+def _at_most(file: IO[bytes]) -> bytes:
+    data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise Refused("too_large", _("More than %(most)d bytes.") % {"most": MAX_BYTES})
+    return data
+
+
+def _refusal(code: str, message: str) -> Callable[[], bytes]:
+    def read() -> bytes:
+        raise Refused(code, message)
+
+    return read
+
+
+def _files_below(root: Path) -> Iterator[Path]:
+    """Files and dangling links, which become a line of the report; never a pipe, which would block the reader."""
+    for folder, _folders, names in os.walk(root):
+        paths = (Path(folder) / name for name in names)
+        yield from (path for path in paths if path.is_file() or not path.exists())
+
+
+def _is_ignored(parts: Sequence[str]) -> bool:
+    """What file managers leave behind: hidden files, macOS resource forks, Windows thumbnails."""
+    return parts[-1].lower() in _IGNORED_NAMES or any(p == "__MACOSX" or _is_hidden(p) for p in parts)
+
+
+def _is_hidden(part: str) -> bool:
+    return part.startswith(".") and part not in (".", "..")
+
+
+def _is_market_folder(source: Path) -> bool:
+    names = (path.name for path in source.iterdir() if path.is_file()) if source.is_dir() else iter(())
+    first = next(iter(names), "")
+    return parse_name(first) is not None
+
+
+def _is_person(text: str) -> bool:
+    return text.removeprefix("-").isdecimal() and len(text) < 10
+
+
+def _changed(path: Path) -> datetime:
+    try:
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    except OSError:
+        return datetime.fromtimestamp(0, UTC)
+
+
+def _member_changed(info: zipfile.ZipInfo) -> datetime:
+    try:
+        return aware(datetime(*info.date_time))
+    except ValueError:
+        return timezone.now()

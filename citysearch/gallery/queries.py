@@ -1,0 +1,171 @@
+"""Reads of the gallery: the rows a search looks at, and what there is to look at."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, TypedDict
+
+import numpy as np
+from django.db.models import Count, Max, QuerySet, Sum
+from django.urls import reverse
+from numpy.typing import NDArray
+
+from citysearch.gallery.indexing import camera_range, pending_counts, segment_store
+from citysearch.gallery.models import Crop, Segment
+from citysearch.research.models import ModelVersion
+from reid_engine.errors import StoreCorrupt
+from reid_engine.store import Window, gather
+from units.models import Camera, Unit
+
+# How often a reader looks again when a segment vanished under it (compacted or rewritten meanwhile).
+READ_ATTEMPTS = 5
+
+
+@dataclass(frozen=True)
+class GalleryRows:
+    """What a search ranks: crop ids (N,), true times (N,) in seconds since 1970, features (N, D) float16."""
+
+    ids: NDArray[np.int64]
+    seen_at: NDArray[np.float64]
+    features: NDArray[np.float16]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class UnitCounts(TypedDict):
+    """What the subtree of a unit holds; last_captured is true time."""
+
+    cameras: int
+    crops: int
+    indexed: int
+    last_captured: datetime | None
+
+
+def gallery_of(
+    cameras: Iterable[Camera], version: ModelVersion, windows: Sequence[Window] | None = None
+) -> GalleryRows:
+    """The committed features of these cameras' crops, within any of the windows (true time, both ends included).
+
+    Each camera's clock may be off: its windows are shifted by its offset, its times shifted back. `windows` None takes
+    every row. Raises StoreCorrupt for a damaged segment, BundleMismatch for one of another size.
+    """
+    groups: dict[float, list[int]] = defaultdict(list)
+    for camera in cameras:
+        groups[camera.clock_offset_s].append(camera.pk)
+    parts = [_rows_of(ids, version, windows, offset) for offset, ids in sorted(groups.items())]
+    parts = [part for part in parts if len(part)]
+    if len(parts) == 1:
+        return parts[0]
+    return _joined(parts, version.dim)
+
+
+def gallery_counts(units: Iterable[Unit], version: ModelVersion | None) -> dict[int, UnitCounts]:
+    """Unit id -> counts over its subtree; three statements, however many units."""
+    wanted = {unit.path: unit.pk for unit in units}
+    counts: dict[int, UnitCounts] = {pk: _no_counts() for pk in wanted.values()}
+    crops = {row["camera_id"]: row for row in _crop_totals()}
+    indexed = _indexed_totals(version)
+    for camera_id, path, offset in Camera.objects.order_by().values_list("id", "unit__path", "clock_offset_s"):
+        row = crops.get(camera_id, {"n": 0, "last": None})
+        last = row["last"] and row["last"] - timedelta(seconds=offset)
+        for pk in _holders(path, wanted):
+            _add(counts[pk], row["n"], indexed.get(camera_id, 0), last)
+    return counts
+
+
+def unindexed_cameras(cameras: Iterable[Camera], version: ModelVersion) -> list[Camera]:
+    """The cameras some or all of whose crops have no features for this version, in the order given."""
+    cameras = list(cameras)
+    missing = pending_counts([camera.pk for camera in cameras], version)
+    return [camera for camera in cameras if camera.pk in missing]
+
+
+def index_progress(version: ModelVersion) -> dict[str, int]:
+    """How far a model version is: crops in the gallery, and how many of them have its features."""
+    indexed = Segment.objects.filter(model_version=version).aggregate(n=Sum("rows"))["n"] or 0
+    return {"crops": Crop.objects.count(), "indexed": indexed}
+
+
+def crop_url(crop: Crop | int) -> str:
+    """The address of a crop's picture; who may see it is checked there."""
+    return reverse("crop-image", args=[crop if isinstance(crop, int) else crop.pk])
+
+
+def true_time(crop: Crop) -> datetime:
+    """When it happened: the camera's clock less its offset. The crop's camera should be loaded."""
+    return crop.captured_at - timedelta(seconds=crop.camera.clock_offset_s)
+
+
+def _rows_of(
+    camera_ids: Sequence[int], version: ModelVersion, windows: Sequence[Window] | None, offset: float
+) -> GalleryRows:
+    """Rows of cameras that share one clock offset."""
+    shifted = None if windows is None else [(start + offset, end + offset) for start, end in windows]
+    for attempt in range(READ_ATTEMPTS):
+        paths = _paths(camera_ids, version, shifted)
+        try:
+            ids, seen_at, features = gather(segment_store(), paths, shifted)
+        except StoreCorrupt:
+            if attempt + 1 == READ_ATTEMPTS or paths == _paths(camera_ids, version, shifted):
+                raise
+        else:
+            return GalleryRows(ids, seen_at - offset if offset else seen_at, features)
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _paths(camera_ids: Sequence[int], version: ModelVersion, windows: Sequence[Window] | None) -> list[str]:
+    """Committed segments that may hold rows of the windows."""
+    wanted = set(camera_ids)
+    rows = Segment.objects.filter(model_version=version, **camera_range(wanted))
+    found = rows.order_by("camera_id", "start", "id").values_list("camera_id", "path", "start", "end")
+    return [path for camera_id, path, start, end in found if camera_id in wanted and _overlaps(start, end, windows)]
+
+
+def _overlaps(start: float, end: float, windows: Sequence[Window] | None) -> bool:
+    return windows is None or any(first <= end and last >= start for first, last in windows)
+
+
+def _joined(parts: Sequence[GalleryRows], dim: int) -> GalleryRows:
+    if not parts:
+        return GalleryRows(np.empty(0, np.int64), np.empty(0, np.float64), np.empty((0, dim), np.float16))
+    return GalleryRows(
+        np.concatenate([part.ids for part in parts]),
+        np.concatenate([part.seen_at for part in parts]),
+        np.concatenate([part.features for part in parts]),
+    )
+
+
+def _by_camera(rows: QuerySet[Any]) -> QuerySet[Any, Any]:
+    return rows.order_by().values_list("camera_id")
+
+
+def _crop_totals() -> Iterable[Mapping[str, Any]]:
+    return Crop.objects.order_by().values("camera_id").annotate(n=Count("id"), last=Max("captured_at"))
+
+
+def _indexed_totals(version: ModelVersion | None) -> dict[int, int]:
+    if version is None:
+        return {}
+    return dict(_by_camera(Segment.objects.filter(model_version=version)).annotate(n=Sum("rows")))
+
+
+def _no_counts() -> UnitCounts:
+    return {"cameras": 0, "crops": 0, "indexed": 0, "last_captured": None}
+
+
+def _holders(path: str, wanted: Mapping[str, int]) -> Collection[int]:
+    """The wanted units that are the one at `path` or above it."""
+    prefixes = (path[:end] for end in range(Unit.steplen, len(path) + 1, Unit.steplen))
+    return [wanted[prefix] for prefix in prefixes if prefix in wanted]
+
+
+def _add(counts: UnitCounts, crops: int, indexed: int, last: datetime | None) -> None:
+    counts["cameras"] += 1
+    counts["crops"] += crops
+    counts["indexed"] += indexed
+    if last and (counts["last_captured"] is None or last > counts["last_captured"]):
+        counts["last_captured"] = last

@@ -1,0 +1,207 @@
+"""Writes of the gallery: crops in, features beside them, crops out again.
+
+The order everywhere: files first, then the rows that name them, in transactions of a few hundred. Whatever kills a
+writer, a row names a whole file, and running the same thing again goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from citysearch.errors import Conflict, ServiceError
+from citysearch.gallery import layouts
+from citysearch.gallery.adding import Arrival, Batch, BulkReport, CropItem, Outcome, batches, checked_size, clean_text
+from citysearch.gallery.erasing import ErasureReport, crops_erase, crops_purge
+from citysearch.gallery.indexing import index_cameras, index_request, version_index
+from citysearch.gallery.models import Crop, GalleryImport
+from citysearch.gallery.reasons import Refused
+from units.access import cameras_of
+from units.models import Camera, Role
+
+__all__ = [
+    "BulkReport",
+    "CropItem",
+    "ErasureReport",
+    "Outcome",
+    "crop_add",
+    "crops_add_bulk",
+    "crops_erase",
+    "crops_import",
+    "crops_purge",
+    "import_create",
+    "import_fail",
+    "import_run",
+    "index_cameras",
+    "index_request",
+    "version_index",
+]
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[int, int], object]
+User = AbstractBaseUser | AnonymousUser
+
+
+def crop_add(
+    camera: Camera, data: bytes, captured_at: datetime, source_name: str = "", person_id: int | None = None
+) -> tuple[Crop, bool]:
+    """Add one crop and say whether it is new. Raises ServiceError for a picture that cannot be used, DiskFull."""
+    item = CropItem(data, captured_at, source_name, person_id)
+    outcome = crops_add_bulk(camera, [item]).outcomes[0]
+    if outcome.crop_id is None:
+        raise ServiceError(outcome.message, {"file": outcome.message}, reason=outcome.code)
+    return Crop.objects.get(pk=outcome.crop_id), outcome.code == "added"
+
+
+def crops_add_bulk(
+    camera: Camera,
+    items: Iterable[CropItem],
+    gallery_import: GalleryImport | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> BulkReport:
+    """Add many crops of one camera; the bytes are kept exactly as they came (they are evidence).
+
+    A broken picture is an outcome with a reason, a known one (same bytes, same camera) stays as it is. Committed
+    every few hundred; raises DiskFull with what was committed kept. Nothing is indexed: see `index_request`.
+    """
+    outcomes: list[Outcome] = []
+    for batch in batches((camera, item) for item in items):
+        outcomes += Batch(batch, gallery_import).add()
+        if progress:
+            progress(len(outcomes))
+    return BulkReport(tuple(outcomes))
+
+
+def import_create(layout: str, source: str, user: User | None = None) -> GalleryImport:
+    """A queued import; `import_run` does it."""
+    user_id = user.pk if user else None
+    return GalleryImport.objects.create(layout=layout, source=clean_text(source, 500), user_id=user_id)
+
+
+def crops_import(
+    source: Path | str,
+    layout: str,
+    *,
+    camera_map: Mapping[str, str] | None = None,
+    subset: str = layouts.Options.subset,
+    user: User | None = None,
+    progress: Progress | None = None,
+) -> GalleryImport:
+    """Import a folder, ZIP, CSV manifest or Market-1501 folder and return the finished row, done or failed.
+
+    `camera_map`: what the source calls a camera -> camera code (Market-1501: "1".."6" -> code). A `user` may only add
+    to the cameras he administers. A broken picture is an ImportLine. A source that cannot be read at all and a full
+    disk make the import `failed` with a message; what was committed stays and the same import, run again, goes on.
+    Ctrl-C does the same, then goes up.
+    """
+    row = import_create(layout, str(source), user)
+    return import_run(row, Path(source), camera_map=camera_map, subset=subset, progress=progress)
+
+
+def import_run(
+    row: GalleryImport,
+    source: Path,
+    *,
+    camera_map: Mapping[str, str] | None = None,
+    subset: str = layouts.Options.subset,
+    progress: Progress | None = None,
+) -> GalleryImport:
+    """Do a queued import, or again one that was killed or failed. Raises Conflict when it is done already."""
+    _import_begin(row)
+    with _import_ended(row):
+        cameras = {camera.code: camera for camera in _cameras_for(row)}
+        names = dict(camera_map or _camera_map_of(row.layout, cameras))
+        options = layouts.Options(frozenset(cameras), names, subset)
+        with layouts.entries(source, row.layout, options) as found:
+            GalleryImport.objects.filter(pk=row.pk).update(total=len(found))
+            _entries_add(row, found, cameras, progress)
+    return row
+
+
+def import_fail(row: GalleryImport, message: str) -> None:
+    """Mark an import as failed; where not even that can be written (a full disk), say so in the log."""
+    try:
+        _import_end(row, GalleryImport.State.FAILED, message)
+    except Exception:
+        log.exception("import %s failed (%s), and its row could not be written", row.pk, message)
+        row.state, row.message = GalleryImport.State.FAILED, message
+
+
+@contextmanager
+def _import_ended(row: GalleryImport) -> Iterator[None]:
+    """Whatever happens in the block, the row says so afterwards; only what is no fault of the input goes up."""
+    try:
+        yield
+    except ServiceError as error:
+        import_fail(row, error.message)
+    except IntegrityError:
+        import_fail(row, _("A camera was deleted while crops were added to it. Run the import again."))
+    except KeyboardInterrupt:
+        import_fail(row, _("Stopped. What was imported so far is kept; run it again to go on."))
+        raise
+    except Exception as error:
+        import_fail(row, _("Unexpected error: %(error)s. What was imported so far is kept.") % {"error": error})
+        raise
+    else:
+        _import_end(row, GalleryImport.State.DONE, "")
+
+
+def _cameras_for(row: GalleryImport) -> Iterable[Camera]:
+    return Camera.objects.all() if row.user is None else cameras_of(row.user, Role.ADMINISTRATOR)
+
+
+def _camera_map_of(layout: str, cameras: Iterable[str]) -> dict[str, str]:
+    """Market-1501's six cameras stand, unless told otherwise, for the first six of the city by code."""
+    if layout != GalleryImport.Layout.MARKET1501:
+        return {}
+    return {str(number): code for number, code in enumerate(sorted(cameras)[:6], start=1)}
+
+
+def _import_begin(row: GalleryImport) -> None:
+    """Any state but done --> running, with the counts and lines of an earlier attempt cleared."""
+    fresh = {"total": 0, "added": 0, "known": 0, "refused": 0, "message": "", "finished_at": None}
+    with transaction.atomic():
+        open_rows = GalleryImport.objects.filter(pk=row.pk).exclude(state=GalleryImport.State.DONE)
+        if not open_rows.update(state=GalleryImport.State.RUNNING, **fresh):
+            raise Conflict(_("This import is done already."))
+        row.lines.all().delete()
+    row.refresh_from_db()
+
+
+def _import_end(row: GalleryImport, state: GalleryImport.State, message: str) -> None:
+    GalleryImport.objects.filter(pk=row.pk).update(state=state, message=message, finished_at=timezone.now())
+    row.refresh_from_db()
+    cameras = Crop.objects.filter(gallery_import=row).order_by().values_list("camera_id", flat=True).distinct()
+    index_request(list(cameras))
+
+
+def _entries_add(
+    row: GalleryImport, found: Sequence[layouts.Entry], cameras: Mapping[str, Camera], progress: Progress | None
+) -> None:
+    done = 0
+    for batch in batches(_arrival(entry, cameras) for entry in found):
+        done += len(Batch(batch, row).add())
+        if progress:
+            progress(done, len(found))
+
+
+def _arrival(entry: layouts.Entry, cameras: Mapping[str, Camera]) -> Arrival:
+    """The picture of an entry, or why there is none. The file's own fault is said before the camera's."""
+    try:
+        data = entry.read()
+        item = CropItem(data, entry.when(data), entry.name, entry.person_id, entry.line)
+        if entry.camera in cameras:
+            return cameras[entry.camera], item
+        checked_size(item)
+        raise Refused("unknown_camera", _("There is no camera %(code)s.") % {"code": entry.camera or "''"})
+    except Refused as error:
+        return Outcome(entry.line, clean_text(entry.name, 300), error.code, message=error.message)

@@ -1,0 +1,76 @@
+"""What the gallery's tests share: made pictures, a small honest extractor, a model version over it."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from citysearch.gallery.services import CropItem, crops_add_bulk
+
+NOON = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)
+
+
+def picture(seed: int, size: tuple[int, int] = (48, 96), form: str = "JPEG") -> bytes:
+    """The bytes of a small picture of blurred noise; another seed is another picture."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, size=(6, 3, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC).save(buffer, form)
+    return buffer.getvalue()
+
+
+def items(count: int, start: int = 0) -> list[CropItem]:
+    """One picture a second from noon on."""
+    seeds = range(start, start + count)
+    return [CropItem(picture(seed), NOON + timedelta(seconds=seed), f"{seed}.jpg") for seed in seeds]
+
+
+class TinyExtractor:
+    """Mean colour in a 4 x 2 raster, 24 numbers: deterministic, and close for pictures that look alike."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def crop_features(self, images: list[Image.Image]) -> NDArray[np.float16]:
+        self.seen += len(images)
+        small = [np.asarray(image.resize((2, 4), Image.Resampling.BOX), dtype=np.float32) for image in images]
+        return (np.stack(small).reshape(len(images), -1) / 255).astype(np.float16)
+
+
+@pytest.fixture
+def extractor() -> TinyExtractor:
+    return TinyExtractor()
+
+
+@pytest.fixture
+def engine_is(monkeypatch: pytest.MonkeyPatch, extractor: TinyExtractor) -> TinyExtractor:
+    """Whoever opens the door to the engine finds the tiny extractor."""
+    monkeypatch.setattr("citysearch.engine.engine_of", lambda version: extractor)
+    return extractor
+
+
+def make_version(name: str, state: str = "active") -> Any:
+    from citysearch.research.models import ModelVersion
+
+    return ModelVersion.objects.create(
+        name=name, sha256=(name * 64)[:64], bundle=f"models/{name}.reid", dim=24, backbone="tiny", state=state
+    )
+
+
+@pytest.fixture
+def version(db: None) -> Any:
+    return make_version("tiny")
+
+
+@pytest.fixture
+def filled(cameras: list[Any]) -> list[Any]:
+    """Six crops behind cam-1, four behind cam-3; returns the cameras."""
+    crops_add_bulk(cameras[0], items(6))
+    crops_add_bulk(cameras[2], items(4, start=100))
+    return cameras

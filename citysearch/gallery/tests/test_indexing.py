@@ -1,0 +1,233 @@
+"""From crops to segments and back: nothing twice, nothing lost, only committed rows read."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from django.conf import settings
+from django.db import connection
+
+from citysearch.gallery import files, indexing, queries, services
+from citysearch.gallery.models import Crop, Segment
+from citysearch.gallery.tests.conftest import NOON, TinyExtractor, items, make_version, picture
+from reid_engine.errors import StoreCorrupt
+
+
+def indexed_ids(cameras: list[Any], version: Any) -> list[int]:
+    return sorted(queries.gallery_of(cameras, version).ids.tolist())
+
+
+def all_ids() -> list[int]:
+    return sorted(Crop.objects.values_list("id", flat=True))
+
+
+def test_every_crop_gets_features_once(filled: list[Any], version: Any, extractor: TinyExtractor) -> None:
+    ids = [camera.pk for camera in filled]
+    assert services.index_cameras(ids, version, extractor=extractor) == 10
+    assert services.index_cameras(ids, version, extractor=extractor) == 0
+    assert extractor.seen == 10
+    assert indexed_ids(filled, version) == all_ids()
+    assert queries.unindexed_cameras(filled, version) == []
+
+
+def test_rows_carry_the_features_of_their_own_picture(
+    filled: list[Any], version: Any, extractor: TinyExtractor
+) -> None:
+    services.index_cameras([camera.pk for camera in filled], version, extractor=extractor)
+    rows = queries.gallery_of(filled, version)
+    for crop_id, seen_at, features in zip(rows.ids, rows.seen_at, rows.features, strict=True):
+        crop = Crop.objects.get(pk=crop_id)
+        image = indexing._picture(crop)
+        assert np.array_equal(features, extractor.crop_features([image])[0])
+        assert seen_at == crop.captured_at.timestamp()
+
+
+def test_new_crops_append_a_segment_and_leave_the_old_file_alone(
+    filled: list[Any], version: Any, extractor: TinyExtractor
+) -> None:
+    camera = filled[0]
+    services.index_cameras([camera.pk], version, extractor=extractor)
+    first = Segment.objects.get(camera=camera)
+    services.crops_add_bulk(camera, items(3, start=500))
+    assert queries.unindexed_cameras([camera], version) == [camera]
+    assert services.index_cameras([camera.pk], version, extractor=extractor) == 3
+    assert Segment.objects.filter(camera=camera).count() == 2
+    assert Segment.objects.filter(pk=first.pk, path=first.path, sha256=first.sha256).exists()
+
+
+def test_rows_of_another_version_are_not_read(filled: list[Any], version: Any, extractor: TinyExtractor) -> None:
+    services.index_cameras([camera.pk for camera in filled], version, extractor=extractor)
+    other = make_version("other", state="registered")
+    assert len(queries.gallery_of(filled, other)) == 0
+    assert queries.gallery_of(filled, other).features.shape == (0, 24)
+    assert {camera.pk for camera in queries.unindexed_cameras(filled, other)} == {filled[0].pk, filled[2].pk}
+
+
+def test_a_file_that_no_row_names_is_not_read(filled: list[Any], version: Any, extractor: TinyExtractor) -> None:
+    camera = filled[0]
+    store = indexing.segment_store()
+    store.write(version.model_key, camera.pk, np.array([1]), np.array([0.0]), np.ones((1, 24), np.float16))
+    assert len(queries.gallery_of([camera], version)) == 0
+
+
+def test_a_kill_between_file_and_row_costs_nothing(
+    filled: list[Any], version: Any, extractor: TinyExtractor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*args: Any) -> None:
+        raise SystemExit("killed")
+
+    ids = [camera.pk for camera in filled]
+    with monkeypatch.context() as broken:
+        broken.setattr(indexing, "segment_create", killed)
+        broken.setattr(indexing, "files_unnamed_delete", lambda store, paths: None)
+        with pytest.raises(SystemExit):
+            services.index_cameras(ids, version, extractor=extractor)
+    assert len(list(Path(settings.STORE_DIR).rglob("*.seg"))) == 1
+    assert len(queries.gallery_of(filled, version)) == 0
+    services.index_cameras(ids, version, extractor=extractor)
+    assert indexed_ids(filled, version) == all_ids()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_indexers_at_once_index_no_crop_twice(filled: list[Any], version: Any) -> None:
+    """Both extract everything, whoever commits second drops the rows that are there already."""
+    meeting = threading.Barrier(2, timeout=20)
+
+    class Slow(TinyExtractor):
+        def crop_features(self, images: list[Any]) -> Any:
+            meeting.wait()
+            return super().crop_features(images)
+
+    counts: list[int] = []
+
+    def work() -> None:
+        try:
+            counts.append(services.index_cameras([filled[0].pk], version, extractor=Slow()))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(counts) == [0, 6]
+    ids = queries.gallery_of([filled[0]], version).ids.tolist()
+    assert sorted(ids) == sorted(set(ids)) and len(ids) == 6
+    assert len(list(Path(settings.STORE_DIR).rglob("*.seg"))) == 1
+
+
+def test_a_crop_erased_while_it_was_extracted_does_not_come_back(
+    filled: list[Any], version: Any, extractor: TinyExtractor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    camera = filled[0]
+    gone = Crop.objects.filter(camera=camera).first()
+    extract = extractor.crop_features
+
+    def erasing(images: list[Any]) -> Any:
+        services.crops_erase([gone])
+        return extract(images)
+
+    monkeypatch.setattr(extractor, "crop_features", erasing)
+    assert services.index_cameras([camera.pk], version, extractor=extractor) == 5
+    assert gone.pk not in indexed_ids([camera], version)
+
+
+def test_many_small_segments_become_one_with_the_same_rows(
+    cameras: list[Any], version: Any, extractor: TinyExtractor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "SEGMENTS_MAX", 4)
+    monkeypatch.setattr(indexing.segments_compact, "__defaults__", (4,))
+    camera = cameras[0]
+    for start in (30, 20, 40, 10):
+        services.crops_add_bulk(camera, items(2, start=start))
+        services.index_cameras([camera.pk], version, extractor=extractor)
+    before = queries.gallery_of([camera], version)
+    assert Segment.objects.count() == 4
+    services.crops_add_bulk(camera, items(2, start=0))
+    services.index_cameras([camera.pk], version, extractor=extractor)
+    after = queries.gallery_of([camera], version)
+    assert Segment.objects.count() == 1 == len(list(Path(settings.STORE_DIR).rglob("*.seg")))
+    assert list(after.seen_at) == sorted(after.seen_at) and len(after) == 10
+    rows = {int(pk): row.tobytes() for pk, row in zip(after.ids, after.features, strict=True)}
+    assert all(rows[int(pk)] == row.tobytes() for pk, row in zip(before.ids, before.features, strict=True))
+
+
+def test_a_reader_whose_segment_is_compacted_away_looks_again(
+    filled: list[Any], version: Any, extractor: TinyExtractor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    camera = filled[0]
+    services.index_cameras([camera.pk], version, extractor=extractor)
+    services.crops_add_bulk(camera, items(2, start=300))
+    services.index_cameras([camera.pk], version, extractor=extractor)
+    look, looks = queries._paths, []
+
+    def compacting(*args: Any) -> list[str]:
+        paths = look(*args)
+        if not looks:
+            indexing.segments_compact(camera.pk, version, most=1)
+        looks.append(paths)
+        return paths
+
+    monkeypatch.setattr(queries, "_paths", compacting)
+    assert len(queries.gallery_of([camera], version)) == 8
+    assert len(looks) > 1
+
+
+def test_a_lost_segment_is_said_and_not_passed_over(
+    filled: list[Any], version: Any, extractor: TinyExtractor
+) -> None:
+    services.index_cameras([filled[0].pk], version, extractor=extractor)
+    indexing.segment_store().delete(Segment.objects.get().path)
+    with pytest.raises(StoreCorrupt):
+        queries.gallery_of([filled[0]], version)
+
+
+def test_a_crop_whose_picture_is_gone_does_not_stop_the_others(
+    filled: list[Any], version: Any, extractor: TinyExtractor, caplog: pytest.LogCaptureFixture
+) -> None:
+    lost = Crop.objects.filter(camera=filled[0])[2]
+    files.pictures_remove([lost.image])
+    assert services.index_cameras([filled[0].pk], version, extractor=extractor) == 5
+    assert f"crop {lost.pk} cannot be indexed" in caplog.text
+    assert queries.unindexed_cameras(filled, version)[0] == filled[0]
+
+
+def test_progress_counts_every_crop_up_to_the_total(
+    filled: list[Any], version: Any, extractor: TinyExtractor
+) -> None:
+    told: list[tuple[int, int]] = []
+    services.index_cameras(
+        [camera.pk for camera in filled], version, lambda done, total: told.append((done, total)), extractor
+    )
+    assert told[-1] == (10, 10)
+    assert [done for done, _total in told] == sorted(done for done, _total in told)
+
+
+def test_a_new_version_is_built_beside_the_old_one(filled: list[Any], version: Any, extractor: TinyExtractor) -> None:
+    services.index_cameras([camera.pk for camera in filled], version, extractor=extractor)
+    new = make_version("new", state="registered")
+    assert queries.index_progress(new) == {"crops": 10, "indexed": 0}
+    assert services.version_index(new, extractor=extractor) == 10
+    assert new.state == "ready"
+    assert queries.index_progress(new) == queries.index_progress(version) == {"crops": 10, "indexed": 10}
+    version.refresh_from_db()
+    assert version.state == "active"
+    assert indexed_ids(filled, version) == indexed_ids(filled, new) == all_ids()
+
+
+def test_an_incomplete_version_stays_in_indexing(filled: list[Any], version: Any, extractor: TinyExtractor) -> None:
+    files.pictures_remove([Crop.objects.first().image])
+    new = make_version("new", state="registered")
+    assert services.version_index(new, extractor=extractor) == 9
+    assert new.state == "indexing"
+
+
+def test_pictures_keep_their_bytes(cameras: list[Any]) -> None:
+    data = picture(7, form="PNG")
+    crop, created = services.crop_add(cameras[0], data, NOON)
+    assert created and files.picture_read(crop.image) == data and crop.image.endswith(".png")
