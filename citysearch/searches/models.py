@@ -62,6 +62,12 @@ class Search(models.Model):
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     heartbeat_at = models.DateTimeField(null=True)
+    attempts = models.PositiveSmallIntegerField(
+        default=0, editable=False, help_text=_("How often it was taken up again.")
+    )
+    scored_verdict = models.BigIntegerField(
+        default=0, editable=False, help_text=_("The last verdict that the ranking and the path take account of.")
+    )
 
     class Meta:
         verbose_name = _("search")
@@ -121,7 +127,9 @@ class Candidate(models.Model):
     distance = models.FloatField()
     cosine = models.FloatField()
     likelihood = models.FloatField()
-    sighting = models.PositiveIntegerField(null=True, help_text=_("Number of the burst it belongs to."))
+    sighting = models.BigIntegerField(
+        null=True, help_text=_("The burst it belongs to: the id of its first crop in time.")
+    )
 
     class Meta:
         verbose_name = _("candidate")

@@ -1,3 +1,23 @@
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from citysearch.searches.api import SearchViewSet, TokenView
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("searches/", SearchViewSet.as_view({"get": "list", "post": "create"}), name="search-list"),
+    path("searches/<uuid:pk>/", SearchViewSet.as_view({"get": "retrieve"}), name="search-detail"),
+    path("searches/<uuid:pk>/hits/", SearchViewSet.as_view({"get": "hits"}), name="search-hits"),
+    path(
+        "searches/<uuid:pk>/trajectory.geojson",
+        SearchViewSet.as_view({"get": "trajectory"}),
+        name="search-trajectory",
+    ),
+    path("searches/<uuid:pk>/cancel/", SearchViewSet.as_view({"post": "cancel"}), name="search-cancel"),
+    path("searches/<uuid:pk>/rerun/", SearchViewSet.as_view({"post": "rerun"}), name="search-rerun"),
+    path(
+        "searches/<uuid:pk>/verdicts/",
+        SearchViewSet.as_view({"get": "verdicts", "post": "verdicts_give"}),
+        name="search-verdicts",
+    ),
+    path("searches/<uuid:pk>/photos/<int:position>/", SearchViewSet.as_view({"get": "photo"}), name="search-photo"),
+    path("token/", TokenView.as_view(), name="token"),
+]

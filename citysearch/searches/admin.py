@@ -1,0 +1,56 @@
+"""Searches in the admin: to be looked at, never to be added, changed or deleted there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from citysearch.searches.models import Search, SearchPart, SearchPhoto, Verdict
+
+
+class ReadOnly:
+    """No adding, changing or deleting, for nobody."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class PhotoInline(ReadOnly, admin.TabularInline):
+    model = SearchPhoto
+    fields = ("position", "sha256", "quality")
+    extra = 0
+
+
+class PartInline(ReadOnly, admin.TabularInline):
+    model = SearchPart
+    fields = ("position", "unit", "done", "cameras", "crops", "exact", "seconds")
+    extra = 0
+
+
+class VerdictInline(ReadOnly, admin.TabularInline):
+    model = Verdict
+    fields = ("crop", "value", "user", "created_at")
+    extra = 0
+
+
+@admin.register(Search)
+class SearchAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ("case", "purpose", "unit", "user", "state", "stage", "created_at", "finished_at")
+    list_filter = ("state", "created_at")
+    search_fields = ("case", "purpose", "user__username", "unit__name", "unit__code")
+    list_select_related = ("unit", "user")
+    date_hierarchy = "created_at"
+    inlines = (PhotoInline, PartInline, VerdictInline)
+    fields = (
+        "id", "case", "purpose", "user", "unit", "period_from", "period_to", "conditions", "model_version", "state",
+        "stage", "counts", "coverage", "timings", "error", "attempts", "created_at", "started_at", "finished_at",
+    )  # fmt: skip
+    readonly_fields = fields

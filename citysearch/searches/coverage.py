@@ -1,0 +1,123 @@
+"""What a search looked at: searched and skipped cameras, and why.
+
+{cameras, searched, skipped, reasons: {reason: cameras}, marked: {mark: cameras},
+ list: [{id, code, name, reason | mark}, ...]}: `list` names the cameras with a reason or a mark, at most 500 of them.
+Reasons to skip a camera: no_permission, no_crops, not_indexed, other_model, no_crops_in_period.
+Marks of a camera that was searched all the same: offline, maintenance, partly_indexed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import reduce
+from operator import or_
+from typing import Any
+
+from django.db.models import Exists, OuterRef, Q
+
+from citysearch.gallery.models import Crop, Segment
+from citysearch.gallery.queries import unindexed_cameras
+from citysearch.research.models import ModelVersion
+from units.models import Camera, CameraStatus
+
+Window = tuple[float, float]
+LISTED = 500
+CONDITIONS_AT_ONCE = 200  # SQLite refuses expressions that are nested too deeply
+FAR_FUTURE = 2.5e11  # seconds; the year 9892, near the last moment a datetime can hold
+
+
+def coverage_of(
+    cameras: Sequence[Camera], permitted: set[int], version: ModelVersion, windows: Sequence[Window] | None
+) -> dict[str, Any]:
+    """Coverage of a search over `cameras` (module docstring). `windows` are the searched times, None for any time."""
+    reasons = _reasons(cameras, permitted, version, windows)
+    marks = _marks([camera for camera in cameras if camera.pk not in reasons], version)
+    lines = [_line(camera, reasons, marks) for camera in cameras if camera.pk in reasons or camera.pk in marks]
+    return {
+        "cameras": len(cameras),
+        "searched": len(cameras) - len(reasons),
+        "skipped": len(reasons),
+        "reasons": dict(Counter(reasons.values())),
+        "marked": dict(Counter(marks.values())),
+        "list": lines[:LISTED],
+    }
+
+
+def indexed_ids(cameras: Iterable[Camera], version: ModelVersion) -> set[int]:
+    """Which of the cameras have features of this version."""
+    rows = Segment.objects.filter(camera__in=[camera.pk for camera in cameras], model_version=version)
+    return set(rows.values_list("camera_id", flat=True).distinct())
+
+
+def _reasons(
+    cameras: Sequence[Camera], permitted: set[int], version: ModelVersion, windows: Sequence[Window] | None
+) -> dict[int, str]:
+    """{camera id: why it is skipped}; the first reason that holds, in the order of the module docstring."""
+    holding = _with_crops(cameras)
+    indexed = indexed_ids(cameras, version)
+    elsewhere = _with_segments(cameras) - indexed
+    in_time = _with_crops_within(cameras, windows) if windows is not None else holding
+    checks = (
+        ("no_permission", lambda pk: pk not in permitted),
+        ("no_crops", lambda pk: pk not in holding),
+        ("other_model", lambda pk: pk in elsewhere),
+        ("not_indexed", lambda pk: pk not in indexed),
+        ("no_crops_in_period", lambda pk: pk not in in_time),
+    )
+    found = {camera.pk: next((name for name, holds in checks if holds(camera.pk)), "") for camera in cameras}
+    return {pk: reason for pk, reason in found.items() if reason}
+
+
+def _marks(cameras: Sequence[Camera], version: ModelVersion) -> dict[int, str]:
+    partly = {row.camera_id for row in unindexed_cameras(cameras, version)}
+    marks = {camera.pk: "partly_indexed" for camera in cameras if camera.pk in partly}
+    away = {camera.pk: str(camera.status) for camera in cameras if camera.status != CameraStatus.ONLINE}
+    return marks | away
+
+
+def _line(camera: Camera, reasons: dict[int, str], marks: dict[int, str]) -> dict[str, Any]:
+    why = {"reason": reasons[camera.pk]} if camera.pk in reasons else {"mark": marks[camera.pk]}
+    return {"id": camera.pk, "code": camera.code, "name": camera.name, **why}
+
+
+def _with_crops(cameras: Sequence[Camera]) -> set[int]:
+    rows = Camera.objects.filter(Exists(Crop.objects.filter(camera=OuterRef("pk"))), pk__in=[c.pk for c in cameras])
+    return set(rows.order_by().values_list("pk", flat=True))
+
+
+def _with_segments(cameras: Sequence[Camera]) -> set[int]:
+    rows = Segment.objects.filter(camera__in=[camera.pk for camera in cameras])
+    return set(rows.values_list("camera_id", flat=True).distinct())
+
+
+def _with_crops_within(cameras: Sequence[Camera], windows: Sequence[Window]) -> set[int]:
+    """Cameras with a crop between the first window's start and the last one's end, each by its own clock."""
+    if not windows:
+        return set()
+    by_offset: dict[float, list[int]] = defaultdict(list)
+    for camera in cameras:
+        by_offset[camera.clock_offset_s].append(camera.pk)
+    conditions = [
+        Q(camera__in=ids) & _between(windows[0][0] + offset, windows[-1][1] + offset)
+        for offset, ids in by_offset.items()
+    ]
+    found: set[int] = set()
+    for start in range(0, len(conditions), CONDITIONS_AT_ONCE):
+        some = reduce(or_, conditions[start : start + CONDITIONS_AT_ONCE])
+        found |= set(Crop.objects.filter(some).order_by().values_list("camera_id", flat=True).distinct())
+    return found
+
+
+def _between(start: float, end: float) -> Q:
+    condition = Q()
+    if start > 0:
+        condition &= Q(captured_at__gte=_moment(start))
+    if end < FAR_FUTURE:
+        condition &= Q(captured_at__lte=_moment(end))
+    return condition
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)

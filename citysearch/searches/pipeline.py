@@ -1,0 +1,434 @@
+"""What a worker does with a search: prepare it, match part by part, close it, score it again after verdicts.
+
+Every step may be entered again at any moment (a worker killed with -9, a message delivered twice): a step first looks
+at what is stored, and stores its own result once, in one transaction that a filtered update guards.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Count, Max, Q, Sum
+from django.utils import timezone
+from numpy.typing import NDArray
+
+from citysearch.engine import engine_of
+from citysearch.gallery.models import Crop
+from citysearch.gallery.queries import gallery_of
+from citysearch.searches.access import searchable_cameras
+from citysearch.searches.coverage import Window, coverage_of, indexed_ids
+from citysearch.searches.models import Candidate, Search, SearchPart, Verdict
+from citysearch.searches.paths import path_of, sightings_of
+from citysearch.searches.photos import photos_load
+from citysearch.searches.states import CLOSED, Stage, State, search_beat, search_move, search_take
+from reid_engine.contracts import Hit, Ranking, Sighting
+from reid_engine.contracts import Verdict as Said
+from reid_engine.errors import BundleMismatch, EmptyGallery, ReidError
+from reid_engine.sightings import rescore
+from units.models import Camera, Unit
+from units.queries import BadCondition, cameras_under, windows_of
+
+Features = NDArray[np.floating[Any]]
+
+# Between two batches the worker looks whether the search is cancelled, and says that it is alive.
+BATCH_ROWS = 20_000
+INSERTED_AT_ONCE = 1000
+
+
+class NotPermitted(ReidError):
+    """The operator's right to search the unit has ended since the search was started."""
+
+    code = "no_permission"
+
+
+@dataclass(frozen=True)
+class Found:
+    """One candidate before it is stored: a hit, its plain cosine and the part it came from."""
+
+    hit: Hit
+    cosine: float
+    part_id: int
+
+
+# ---------------------------------------------------------------------------------------------- prepare
+
+
+def search_prepare(pk: UUID) -> list[int]:
+    """Check, enhance, extract; the ids of the parts still to be matched, none where it is over or cancelled."""
+    if not search_take(pk):
+        return []
+    search = Search.objects.select_related("unit", "model_version", "user").get(pk=pk)
+    with _stage(search, Stage.CHECK):
+        _parts_create(search)
+    if search.features is None and search_beat(pk):
+        _features_extract(search)
+    if not search_beat(pk, stage=Stage.MATCH):
+        return []
+    return list(search.parts.filter(done=False).values_list("pk", flat=True))
+
+
+def _parts_create(search: Search) -> None:
+    """Coverage, and one part per child of the unit that has something to search; once, whoever comes first."""
+    if search.parts.exists():
+        return
+    cameras = list(cameras_under(search.unit).select_related("unit"))
+    permitted = set(searchable_cameras(search.user).filter(pk__in=[c.pk for c in cameras]).values_list("pk", flat=True))
+    coverage = coverage_of(cameras, permitted, search.model_version, _windows(search, search.unit))
+    indexed = indexed_ids(cameras, search.model_version) & permitted
+    _check_something_to_search(coverage, indexed)
+    units = _part_units(search.unit, [camera for camera in cameras if camera.pk in indexed])
+    with transaction.atomic():
+        locked = Search.objects.select_for_update().get(pk=search.pk)
+        if locked.parts.exists():
+            return
+        SearchPart.objects.bulk_create(
+            SearchPart(search=search, unit_id=unit, position=position) for position, unit in enumerate(units)
+        )
+        Search.objects.filter(pk=search.pk).update(coverage=coverage, counts=_counts(search.pk))
+
+
+def _check_something_to_search(coverage: Mapping[str, Any], indexed: set[int]) -> None:
+    if indexed:
+        return
+    reasons = coverage["reasons"]
+    if "other_model" in reasons:
+        raise BundleMismatch("No camera of the unit is indexed by this model version.", reasons=reasons)
+    if set(reasons) == {"no_permission"}:
+        raise NotPermitted("The operator may no longer search the unit.", reasons=reasons)
+    raise EmptyGallery("No camera of the unit has an indexed crop.", reasons=reasons)
+
+
+def _part_units(unit: Unit, cameras: Iterable[Camera]) -> list[int]:
+    """The children of the unit that hold these cameras, in tree order; the unit itself for its very own cameras."""
+    length = len(unit.path) + Unit.steplen
+    paths = {camera.unit.path[:length] for camera in cameras}
+    return list(Unit.objects.filter(path__in=paths).order_by("path").values_list("pk", flat=True))
+
+
+def _features_extract(search: Search) -> None:
+    with _stage(search, Stage.AUGMENT):
+        photos = photos_load(search)
+    with _stage(search, Stage.EXTRACT):
+        features = engine_of(search.model_version).query_features(photos)
+    search.features = np.asarray(features, dtype=np.float32).tobytes()
+    Search.objects.filter(pk=search.pk).update(features=search.features)
+
+
+# ---------------------------------------------------------------------------------------------- match
+
+
+def part_match(part_id: int) -> tuple[UUID, bool] | None:
+    """Rank one part and store its candidates, once. (search id, whether this was the last one), None if it is gone."""
+    part = SearchPart.objects.select_related("search__unit", "search__model_version", "search__user", "unit")
+    found = part.filter(pk=part_id).first()
+    if found is None:
+        return None
+    search = found.search
+    if not found.done and search_beat(search.pk):
+        _part_match(search, found)
+    going = search_beat(search.pk)
+    return search.pk, not going or not search.parts.filter(done=False).exists()
+
+
+def _part_match(search: Search, part: SearchPart) -> None:
+    started = time.perf_counter()
+    cameras = _part_cameras(search, part)
+    ranking = _ranked(search, part, cameras, query_of(search))
+    if ranking is None:
+        return
+    found = _found(ranking, cameras, part.pk)
+    sightings = sightings_of([row.hit for row in found], cameras, latest_verdicts(search))
+    part.seconds = time.perf_counter() - started
+    _part_store(part, len(cameras), ranking, _rows(search.pk, found, sightings))
+
+
+def _part_store(part: SearchPart, cameras: int, ranking: Ranking, rows: Sequence[Candidate]) -> None:
+    """The candidates and the part's `done` in one transaction; the locked search keeps counts of two workers right."""
+    with transaction.atomic():
+        search = Search.objects.select_for_update().get(pk=part.search_id)
+        undone = SearchPart.objects.filter(pk=part.pk, done=False)
+        if search.state != State.RUNNING or not undone.update(
+            done=True, cameras=cameras, crops=ranking.scanned, exact=ranking.exact, seconds=part.seconds
+        ):
+            return
+        Candidate.objects.bulk_create(rows, batch_size=INSERTED_AT_ONCE)
+        Search.objects.filter(pk=search.pk).update(counts=_counts(search.pk), attempts=0)
+
+
+def _part_cameras(search: Search, part: SearchPart) -> dict[int, Camera]:
+    """The cameras of a part that may be searched and are indexed, by id."""
+    cameras = searchable_cameras(search.user).filter(pk__in=cameras_under(part.unit).order_by().values("pk"))
+    if part.unit_id == search.unit_id:
+        cameras = cameras.filter(unit=part.unit)
+    found = list(cameras)
+    indexed = indexed_ids(found, search.model_version)
+    return {camera.pk: camera for camera in found if camera.pk in indexed}
+
+
+def _ranked(
+    search: Search, part: SearchPart, cameras: Mapping[int, Camera], query: NDArray[np.float32]
+) -> Ranking | None:
+    """The part's rows in order of distance, batch by batch; None when the search was cancelled on the way."""
+    from reid_engine.ranking import merge
+
+    engine = engine_of(search.model_version)
+    rows = gallery_of(list(cameras.values()), search.model_version, _windows(search, part.unit))
+    done: list[Ranking] = []
+    for start in range(0, len(rows.ids), BATCH_ROWS):
+        batch = slice(start, start + BATCH_ROWS)
+        done.append(engine.rank(query, rows.features[batch], rows.ids[batch], settings.SEARCH_LIMIT))
+        if not _goes_on(search):
+            return None
+    return merge(done, settings.SEARCH_LIMIT) if done else nothing_ranked()
+
+
+def nothing_ranked() -> Ranking:
+    """The ranking of no rows at all."""
+    empty = np.empty(0, np.float32)
+    return Ranking(np.empty(0, np.int64), empty, empty, empty, 0, True)
+
+
+def _goes_on(search: Search) -> bool:
+    """Say that a worker is at it; False when a running search was cancelled. Scoring again cannot be cancelled."""
+    if search.state in CLOSED:
+        return search_move(search.pk, CLOSED, heartbeat_at=timezone.now())
+    return search_beat(search.pk)
+
+
+def _windows(search: Search, unit: Unit) -> list[Window] | None:
+    """The times to search in a unit; where nobody measures a condition there, those of the whole search's unit."""
+    period = (search.period_from, search.period_to)
+    try:
+        return windows_of(unit, search.conditions, period)
+    except BadCondition:
+        return windows_of(search.unit, search.conditions, period)
+
+
+def query_of(search: Search) -> NDArray[np.float32]:
+    """The query features (D,) as they were extracted, before any verdict."""
+    return np.frombuffer(bytes(search.features or b""), dtype=np.float32)
+
+
+def _found(ranking: Ranking, cameras: Mapping[int, Camera], part_id: int) -> list[Found]:
+    """Ranked rows with camera and true time; a crop that was erased meanwhile, or moved away, is left out."""
+    crops = {
+        pk: (camera, captured.timestamp() - cameras[camera].clock_offset_s)
+        for pk, camera, captured in Crop.objects.filter(pk__in=ranking.ids.tolist())
+        .order_by()
+        .values_list("pk", "camera_id", "captured_at")
+        if camera in cameras
+    }
+    figures = (ranking.distances.tolist(), ranking.likelihoods.tolist(), ranking.cosine.tolist())
+    return [
+        Found(Hit(pk, *crops[pk], distance, likelihood), cosine, part_id)
+        for pk, distance, likelihood, cosine in zip(ranking.ids.tolist(), *figures, strict=True)
+        if pk in crops
+    ]
+
+
+def _rows(pk: UUID, found: Iterable[Found], sightings: Iterable[Sighting]) -> list[Candidate]:
+    sighting_of = {crop: sighting.id for sighting in sightings for crop in sighting.crop_ids}
+    return [
+        Candidate(
+            search_id=pk,
+            part_id=row.part_id,
+            crop_id=row.hit.crop_id,
+            distance=row.hit.distance,
+            cosine=row.cosine,
+            likelihood=row.hit.likelihood,
+            sighting=sighting_of[row.hit.crop_id],
+        )
+        for row in found
+    ]
+
+
+# ---------------------------------------------------------------------------------------------- close
+
+
+def search_close(pk: UUID) -> bool:
+    """Sightings, path, and done or cancelled, once; True when verdicts given meanwhile are still to be scored."""
+    search = Search.objects.select_related("unit", "model_version").get(pk=pk)
+    if search.state != State.RUNNING or not (search.cancel_requested or _all_parts_done(search)):
+        return False
+    started = time.perf_counter()
+    search_beat(pk, stage=Stage.PATH)
+    kept = list(search.candidates.select_related("crop")[: settings.SEARCH_LIMIT])
+    cameras = _cameras_by_id(row.crop.camera_id for row in kept)
+    hits = [_hit(row, cameras) for row in kept]
+    sightings = sightings_of(hits, cameras, latest_verdicts(search))
+    path = path_of(sightings, cameras)
+    _closed(search, kept, sightings, path, time.perf_counter() - started)
+    return newest_verdict(search.pk) > search.scored_verdict
+
+
+def _all_parts_done(search: Search) -> bool:
+    parts = list(search.parts.values_list("done", flat=True))
+    return bool(parts) and all(parts)
+
+
+def _closed(
+    search: Search, kept: Sequence[Candidate], sightings: Sequence[Sighting], path: dict[str, Any], seconds: float
+) -> None:
+    state = State.CANCELLED if search.cancel_requested else State.DONE
+    stage = search.stage if search.cancel_requested else Stage.DONE
+    with transaction.atomic():
+        if not search_move(search.pk, (State.RUNNING,), state=state, stage=stage, trajectory=path, error=None):
+            return
+        _sightings_store(search, kept, sightings)
+        now = timezone.now()
+        timings = _timings(search, now) | {"path": round(seconds, 3)}
+        Search.objects.filter(pk=search.pk).update(counts=_counts(search.pk), timings=timings, finished_at=now)
+
+
+def _sightings_store(search: Search, kept: Sequence[Candidate], sightings: Sequence[Sighting]) -> None:
+    """Drop what lies beyond the limit, and number those anew whose burst has changed with that."""
+    if search.candidates.count() > len(kept):
+        search.candidates.exclude(pk__in=[row.pk for row in kept]).delete()
+    sighting_of = {crop: sighting.id for sighting in sightings for crop in sighting.crop_ids}
+    moved = [row for row in kept if row.sighting != sighting_of[row.crop_id]]
+    for row in moved:
+        row.sighting = sighting_of[row.crop_id]
+    Candidate.objects.bulk_update(moved, ["sighting"], batch_size=INSERTED_AT_ONCE)
+
+
+def _timings(search: Search, now: Any) -> dict[str, float]:
+    row = Search.objects.values("timings", "created_at", "started_at").get(pk=search.pk)
+    match = search.parts.aggregate(seconds=Sum("seconds"))["seconds"] or 0.0
+    waited = (row["started_at"] - row["created_at"]).total_seconds() if row["started_at"] else 0.0
+    total = (now - row["created_at"]).total_seconds()
+    return row["timings"] | {"queued": round(waited, 3), "match": round(match, 3), "total": round(total, 3)}
+
+
+# ---------------------------------------------------------------------------------------------- verdicts
+
+
+def search_rescore(pk: UUID) -> bool:
+    """Rank everything again with the query moved by the verdicts, and draw the path anew.
+
+    True when more verdicts came in meanwhile. The finished parts are ranked, so a cancelled search stays as partial
+    as it is; crops with a verdict stay among the candidates wherever they rank.
+    """
+    search = Search.objects.select_related("unit", "model_version", "user").get(pk=pk)
+    newest = newest_verdict(search.pk)
+    if search.state not in (State.DONE, State.CANCELLED) or newest <= search.scored_verdict:
+        return False
+    verdicts = latest_verdicts(search)
+    found, cameras = _rescored(search, verdicts)
+    sightings = sightings_of([row.hit for row in found], cameras, verdicts)
+    _rescored_store(search, newest, _rows(pk, found, sightings), path_of(sightings, cameras))
+    return newest_verdict(search.pk) > newest
+
+
+def _rescored(search: Search, verdicts: Mapping[int, Said]) -> tuple[list[Found], dict[int, Camera]]:
+    query = _moved_query(search, verdicts)
+    found: list[Found] = []
+    cameras: dict[int, Camera] = {}
+    for part in search.parts.filter(done=True).select_related("unit"):
+        here = _part_cameras(search, part)
+        cameras |= here
+        found += _found(_ranked(search, part, here, query) or nothing_ranked(), here, part.pk)
+    found.sort(key=lambda row: (row.hit.distance, row.hit.crop_id))
+    kept = found[: settings.SEARCH_LIMIT]
+    return kept + _judged_beyond(search, kept, verdicts, query), cameras
+
+
+def _judged_beyond(
+    search: Search, kept: Sequence[Found], verdicts: Mapping[int, Said], query: NDArray[np.float32]
+) -> list[Found]:
+    """Crops with a verdict that the new ranking would drop at the limit: they stay, scored like all others."""
+    parts = dict(search.candidates.filter(crop__in=verdicts).values_list("crop_id", "part_id"))
+    lost = parts.keys() - {row.hit.crop_id for row in kept}
+    if not lost:
+        return []
+    ids, features, cameras = _features_of(search, lost)
+    ranking = engine_of(search.model_version).rank(query, features, ids, len(ids)) if len(ids) else nothing_ranked()
+    return [Found(row.hit, row.cosine, parts[row.hit.crop_id]) for row in _found(ranking, cameras, 0)]
+
+
+def _moved_query(search: Search, verdicts: Mapping[int, Said]) -> NDArray[np.float32]:
+    """query' of product.md. The photo is a confirmed picture of the person too, as soon as there is another one."""
+    query = query_of(search)
+    confirmed = _features_of(search, [crop for crop, said in verdicts.items() if said == "confirmed"])[1]
+    rejected = _features_of(search, [crop for crop, said in verdicts.items() if said == "rejected"])[1]
+    if len(confirmed):
+        confirmed = np.vstack([query[None, :], confirmed])
+    return rescore(query, confirmed, rejected)
+
+
+def _features_of(search: Search, crops: Iterable[int]) -> tuple[NDArray[np.int64], Features, dict[int, Camera]]:
+    """Ids (n,), features (n, D) and cameras of those crops that are indexed by the search's model version."""
+    wanted = list(crops)
+    cameras = _cameras_by_id(Crop.objects.filter(pk__in=wanted).order_by().values_list("camera_id", flat=True))
+    if not cameras:
+        return np.empty(0, np.int64), np.empty((0, search.model_version.dim), np.float16), {}
+    rows = gallery_of(list(cameras.values()), search.model_version, None)
+    chosen = np.isin(rows.ids, np.array(wanted, dtype=np.int64))
+    return rows.ids[chosen], rows.features[chosen], cameras
+
+
+def _rescored_store(search: Search, newest: int, rows: Sequence[Candidate], path: dict[str, Any]) -> None:
+    """The new ranking and path instead of the old ones, unless a later verdict's are stored already."""
+    with transaction.atomic():
+        behind = Search.objects.filter(pk=search.pk, scored_verdict__lt=newest)
+        if not behind.update(scored_verdict=newest, trajectory=path, attempts=0, error=None):
+            return
+        search.candidates.all().delete()
+        Candidate.objects.bulk_create(rows, batch_size=INSERTED_AT_ONCE)
+        Search.objects.filter(pk=search.pk).update(counts=_counts(search.pk))
+
+
+def latest_verdicts(search: Search) -> dict[int, Said]:
+    """{crop id: the latest verdict given on it, whoever gave it}."""
+    return dict(search.verdicts.order_by("id").values_list("crop_id", "value"))
+
+
+def newest_verdict(pk: UUID) -> int:
+    """The id of the latest verdict, 0 without any."""
+    return Verdict.objects.filter(search=pk).aggregate(newest=Max("id"))["newest"] or 0
+
+
+# ---------------------------------------------------------------------------------------------- shared
+
+
+def _counts(pk: UUID) -> dict[str, Any]:
+    done = Q(done=True)
+    parts = SearchPart.objects.filter(search=pk).aggregate(
+        parts=Count("pk"),
+        parts_done=Count("pk", filter=done),
+        inexact=Count("pk", filter=Q(exact=False)),
+        cameras=Sum("cameras", filter=done, default=0),
+        crops=Sum("crops", filter=done, default=0),
+    )
+    exact = not parts.pop("inexact")
+    found = Candidate.objects.filter(search=pk).aggregate(
+        candidates=Count("pk"), sightings=Count("sighting", distinct=True)
+    )
+    return parts | found | {"exact": exact}
+
+
+def _hit(row: Candidate, cameras: Mapping[int, Camera]) -> Hit:
+    camera = cameras[row.crop.camera_id]
+    seen_at = row.crop.captured_at.timestamp() - camera.clock_offset_s
+    return Hit(row.crop_id, camera.pk, seen_at, row.distance, row.likelihood)
+
+
+def _cameras_by_id(ids: Iterable[int]) -> dict[int, Camera]:
+    return {camera.pk: camera for camera in Camera.objects.filter(pk__in=set(ids)).select_related("unit")}
+
+
+@contextmanager
+def _stage(search: Search, stage: Stage) -> Iterator[None]:
+    """Show the stage while it runs, and keep the seconds it took."""
+    search_beat(search.pk, stage=stage)
+    started = time.perf_counter()
+    yield
+    search.timings[stage.value] = round(time.perf_counter() - started, 3)
+    Search.objects.filter(pk=search.pk).update(timings=search.timings)

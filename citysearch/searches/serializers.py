@@ -1,0 +1,259 @@
+"""What goes into and comes out of the searches' API. The reading side only describes what `queries` returns."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.conf import settings
+from django.utils.translation import gettext_lazy as _
+from rest_framework import serializers
+
+from citysearch.searches.models import Search, Verdict
+from citysearch.searches.queries import COLLAPSES, SORTS
+
+VERDICTS_AT_ONCE = 500
+
+
+class ConditionsField(serializers.JSONField):
+    """A JSON list, also as text, for a form cannot carry anything else."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        value = super().to_internal_value(data)
+        if isinstance(value, str):
+            try:
+                value = json.loads(value or "[]")
+            except ValueError:
+                self.fail("invalid")
+        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            raise serializers.ValidationError(_("A list of sensor conditions is needed, each {kind, op, value}."))
+        return value
+
+
+class SearchStartSerializer(serializers.Serializer):
+    """A new search. `from` and `to` are ISO 8601; without an offset they are in the installation's time zone."""
+
+    photos = serializers.ListField(
+        child=serializers.FileField(allow_empty_file=True),
+        min_length=1,
+        max_length=settings.PHOTOS_MAX,
+        help_text=_("1 to 5 JPEG, PNG or WEBP pictures of the person."),
+    )
+    unit = serializers.CharField(max_length=40, help_text=_("Id or code of the unit; its whole subtree is searched."))
+    purpose = serializers.CharField(max_length=300)
+    case = serializers.CharField(max_length=80)
+    conditions = ConditionsField(required=False, default=list)
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        fields = super().get_fields()
+        fields["from"] = serializers.DateTimeField(source="period_from", required=False, allow_null=True, default=None)
+        fields["to"] = serializers.DateTimeField(source="period_to", required=False, allow_null=True, default=None)
+        return fields
+
+    def to_internal_value(self, data: Any) -> Any:
+        """A form leaves an empty text where nothing was chosen."""
+        if hasattr(data, "dict"):
+            blank = [name for name in ("from", "to", "conditions") if data.get(name) == ""]
+            if blank:
+                data = data.copy()
+                for name in blank:
+                    del data[name]
+        return super().to_internal_value(data)
+
+    def validate_photos(self, photos: list[Any]) -> list[Any]:
+        for number, photo in enumerate(photos, start=1):
+            if photo.size > settings.PHOTO_MAX_BYTES:
+                raise serializers.ValidationError(
+                    _("Photo %(number)s has %(size)s bytes; at most %(most)s are accepted.")
+                    % {"number": number, "size": photo.size, "most": settings.PHOTO_MAX_BYTES}
+                )
+        return photos
+
+
+class SearchFilterSerializer(serializers.Serializer):
+    """How a list of searches is narrowed."""
+
+    mine = serializers.BooleanField(required=False, default=False, help_text=_("Only those you started."))
+    case = serializers.CharField(required=False, max_length=80)
+    unit = serializers.CharField(
+        required=False, max_length=40, help_text=_("Id or code; searches of exactly this unit.")
+    )
+    state = serializers.ChoiceField(Search.State.choices, required=False)
+
+
+class HitsQuerySerializer(serializers.Serializer):
+    """In which form hits are listed."""
+
+    collapse = serializers.ChoiceField(
+        COLLAPSES, required=False, default="burst", help_text=_("burst: one hit per sighting; none: every crop.")
+    )
+    sort = serializers.ChoiceField(SORTS, required=False, default="likelihood")
+
+
+class PhotoSerializer(serializers.Serializer):
+    position = serializers.IntegerField()
+    url = serializers.CharField()
+    sha256 = serializers.CharField(help_text=_("Of the file as it was sent."))
+    quality = serializers.DictField()
+
+
+class PeriodSerializer(serializers.Serializer):
+    def get_fields(self) -> dict[str, serializers.Field]:
+        fields = super().get_fields()
+        fields["from"] = serializers.DateTimeField(allow_null=True)
+        fields["to"] = serializers.DateTimeField(allow_null=True)
+        return fields
+
+
+class CountsSerializer(serializers.Serializer):
+    parts = serializers.IntegerField(required=False)
+    parts_done = serializers.IntegerField(required=False)
+    cameras = serializers.IntegerField(required=False, help_text=_("Cameras of the finished parts."))
+    crops = serializers.IntegerField(required=False, help_text=_("Crops compared so far."))
+    candidates = serializers.IntegerField(required=False)
+    sightings = serializers.IntegerField(required=False)
+    exact = serializers.BooleanField(required=False, help_text=_("Every crop was scored by diff attention."))
+
+
+class CoverageLineSerializer(serializers.Serializer):
+    id = serializers.IntegerField()
+    code = serializers.CharField()
+    name = serializers.CharField()
+    reason = serializers.CharField(required=False, help_text=_("Why the camera was skipped."))
+    mark = serializers.CharField(required=False, help_text=_("What to know of a camera that was searched."))
+
+
+class CoverageSerializer(serializers.Serializer):
+    cameras = serializers.IntegerField(required=False)
+    searched = serializers.IntegerField(required=False)
+    skipped = serializers.IntegerField(required=False)
+    reasons = serializers.DictField(child=serializers.IntegerField(), required=False)
+    marked = serializers.DictField(child=serializers.IntegerField(), required=False)
+    list = CoverageLineSerializer(many=True, required=False)
+
+
+class SearchErrorSerializer(serializers.Serializer):
+    code = serializers.CharField()
+    stage = serializers.CharField()
+    message = serializers.CharField()
+    kept = serializers.IntegerField(required=False, help_text=_("Finished parts whose hits are kept."))
+    detail = serializers.CharField(required=False)
+
+
+class NoticeSerializer(serializers.Serializer):
+    code = serializers.CharField()
+    message = serializers.CharField()
+
+
+class SearchUnitSerializer(serializers.Serializer):
+    id = serializers.IntegerField()
+    code = serializers.CharField()
+    name = serializers.CharField()
+    level = serializers.IntegerField()
+
+
+class SearchSerializer(serializers.Serializer):
+    """The state of a search."""
+
+    id = serializers.UUIDField()
+    state = serializers.ChoiceField(Search.State.choices)
+    state_name = serializers.CharField()
+    stage = serializers.ChoiceField(Search.Stage.choices)
+    stage_name = serializers.CharField()
+    cancel_requested = serializers.BooleanField()
+    counts = CountsSerializer()
+    coverage = CoverageSerializer()
+    timings = serializers.DictField(child=serializers.FloatField(), help_text=_("Seconds per stage."))
+    unit = SearchUnitSerializer()
+    unit_path = serializers.CharField()
+    purpose = serializers.CharField()
+    case = serializers.CharField()
+    period = PeriodSerializer()
+    conditions = serializers.ListField(child=serializers.DictField())
+    model = serializers.CharField(allow_null=True)
+    user = serializers.CharField()
+    photos = PhotoSerializer(many=True)
+    error = SearchErrorSerializer(allow_null=True)
+    notice = NoticeSerializer(allow_null=True)
+    rescoring = serializers.BooleanField(help_text=_("Verdicts are still to be taken into account."))
+    revision = serializers.IntegerField(help_text=_("Changes whenever hits and path were scored again."))
+    created_at = serializers.DateTimeField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    finished_at = serializers.DateTimeField(allow_null=True)
+    stale = serializers.BooleanField(help_text=_("Gallery or model have changed since."))
+
+
+class HitCameraSerializer(serializers.Serializer):
+    id = serializers.IntegerField()
+    code = serializers.CharField()
+    name = serializers.CharField()
+    longitude = serializers.FloatField()
+    latitude = serializers.FloatField()
+
+
+class HitSerializer(serializers.Serializer):
+    """A crop of the hit list; the best one of its burst when bursts are collapsed."""
+
+    rank = serializers.IntegerField(help_text=_("Place by distance, whatever the order of the list."))
+    crop = serializers.IntegerField()
+    image = serializers.CharField()
+    width = serializers.IntegerField()
+    height = serializers.IntegerField()
+    camera = HitCameraSerializer()
+    unit_path = serializers.CharField()
+    time = serializers.DateTimeField(help_text=_("Corrected for the camera's clock."))
+    camera_time = serializers.DateTimeField(help_text=_("As the camera's clock said."))
+    distance = serializers.FloatField()
+    cosine = serializers.FloatField()
+    likelihood = serializers.FloatField(help_text=_("Share of pairs like this that are the same person, 0 to 1."))
+    sighting = serializers.IntegerField()
+    burst = serializers.ListField(child=serializers.IntegerField(), help_text=_("Crops of the sighting, best first."))
+    burst_count = serializers.IntegerField()
+    verdict = serializers.ChoiceField(Verdict.Value.choices, allow_null=True)
+    source_name = serializers.CharField()
+
+
+class HitsPageSerializer(serializers.Serializer):
+    count = serializers.IntegerField()
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
+    state = serializers.ChoiceField(Search.State.choices)
+    sightings = serializers.IntegerField()
+    crops = serializers.IntegerField()
+    results = HitSerializer(many=True)
+
+
+class VerdictGivenSerializer(serializers.Serializer):
+    crop = serializers.IntegerField(min_value=1, max_value=2**63 - 1)
+    verdict = serializers.ChoiceField(Verdict.Value.choices)
+
+
+class VerdictSerializer(VerdictGivenSerializer):
+    """The verdict that counts: the latest one on its crop."""
+
+    user = serializers.CharField()
+    time = serializers.DateTimeField()
+    given = serializers.IntegerField(help_text=_("How many verdicts were given on this crop."))
+
+
+class TokenRequestSerializer(serializers.Serializer):
+    username = serializers.CharField()
+    password = serializers.CharField(trim_whitespace=False, style={"input_type": "password"})
+
+
+class TokenSerializer(serializers.Serializer):
+    token = serializers.CharField()
+
+
+class TrajectorySerializer(serializers.Serializer):
+    """An RFC 7946 FeatureCollection: stops are points, legs are lines."""
+
+    type = serializers.CharField(default="FeatureCollection")
+    features = serializers.ListField(child=serializers.DictField())
+    conflicts = serializers.ListField(child=serializers.DictField())
+
+
+class ProblemSerializer(serializers.Serializer):
+    """The one shape of every error."""
+
+    error = serializers.DictField()
