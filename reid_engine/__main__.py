@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from .bundle import SHIPPED
 from .data import READERS, Record, read
 from .data.loaders import crop_batches, photo_of
 from .errors import BadDataset, ReidError, TrainingStopped
 from .options import add_train_options, check_paths, train_config
 
-BUNDLE = Path(__file__).parent / "bundles" / "citysearch.reid"
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 EXIT_REFUSED, EXIT_INTERRUPTED = 2, 130
 
@@ -64,7 +64,7 @@ def _add_search(command: argparse.ArgumentParser) -> None:
 
 
 def _add_engine(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--bundle", type=Path, default=BUNDLE, help="the model (default: the shipped one)")
+    command.add_argument("--bundle", type=Path, default=SHIPPED, help="the model (default: the shipped one)")
     command.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: %(default)s)")
 
 

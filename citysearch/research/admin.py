@@ -25,11 +25,10 @@ class ModelVersionAdmin(admin.ModelAdmin):
     list_filter = ["state", "backbone"]
     search_fields = ["name", "sha256"]
     actions = ["activate", "index"]
-    fields = [
+    fields = readonly_fields = (
         "name", "state", "backbone", "dim", "rank1", "mean_ap", "mean_inp", "unindexed", "sha256", "bundle", "metrics",
         "created_at", "activated_at",
-    ]
-    readonly_fields = fields
+    )
 
     @admin.display(description=_("Rank-1"))
     def rank1(self, version: ModelVersion) -> str:

@@ -49,7 +49,8 @@ def model_named(word: str) -> ModelVersion:
 
 def unindexed_crops(version: ModelVersion) -> int:
     """How many crops of the gallery have no features made by this version."""
-    return sum(count for _receiver, count in unindexed_asked.send(ModelVersion, version=version))
+    answers = unindexed_asked.send(ModelVersion, version=version)
+    return sum(int(count or 0) for _receiver, count in answers)
 
 
 def headline(version: ModelVersion) -> dict[str, float]:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+from errno import EIO
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from citysearch.errors import Conflict, ServiceError, Unavailable
 from citysearch.research.models import ModelVersion
 from citysearch.research.queries import bundle_path, unindexed_crops
 from citysearch.research.signals import index_wanted
+from reid_engine import bundle
 
 State = ModelVersion.State
 
@@ -31,14 +33,9 @@ def model_register(path: Path | str, name: str = "") -> ModelVersion:
     source = Path(path)
     if not source.is_file():
         raise ServiceError(_("There is no bundle %(path)s.") % {"path": source})
-    from reid_engine import bundle
-
-    bundle.verify(source)
-    sha256 = sha256_of(source)
-    known = ModelVersion.objects.filter(sha256=sha256).first()
-    if known is not None:
-        return _repaired(known, source)
-    return _created(source, sha256, name)
+    facts = bundle.read(source)
+    known = ModelVersion.objects.filter(sha256=facts.sha256).first()
+    return _created(facts, name) if known is None else _repaired(known, source)
 
 
 def model_verify(version: ModelVersion) -> None:
@@ -46,10 +43,7 @@ def model_verify(version: ModelVersion) -> None:
     path = bundle_path(version)
     if not path.is_file():
         raise ServiceError(_("The bundle of %(name)s is gone: %(path)s. Register it again.") % _words(version, path))
-    from reid_engine import bundle
-
-    bundle.verify(path)
-    if sha256_of(path) != version.sha256:
+    if bundle.read(path).sha256 != version.sha256:
         raise ServiceError(_("%(path)s is not the bundle registered as %(name)s.") % _words(version, path))
 
 
@@ -105,27 +99,20 @@ def _switch(version: ModelVersion) -> None:
         raise Conflict(_("The model version %(name)s was deleted meanwhile.") % {"name": version.name})
 
 
-def _created(source: Path, sha256: str, name: str) -> ModelVersion:
-    from reid_engine import bundle
-
-    manifest = bundle.read_manifest(source)
-    chosen = _free_name(name, str(manifest.get("name") or source.stem), sha256)
-    fields = _fields(manifest)
-    path = _copied(source, sha256)
+def _created(facts: bundle.Bundle, name: str) -> ModelVersion:
+    manifest = facts.manifest
+    fields = {
+        "name": _free_name(name, str(manifest["name"]), facts.sha256),
+        "bundle": _copied(facts.path, facts.sha256),
+        "dim": int(manifest["dim"]),
+        "backbone": str(manifest["config"].get("backbone", ""))[:40],
+        "metrics": manifest["metrics"],
+    }
     try:
         with transaction.atomic():
-            return ModelVersion.objects.create(name=chosen, sha256=sha256, bundle=path, **fields)
+            return ModelVersion.objects.create(sha256=facts.sha256, **fields)
     except IntegrityError:  # another process registered it at the same moment
-        return ModelVersion.objects.get(sha256=sha256)
-
-
-def _fields(manifest: dict[str, Any]) -> dict[str, Any]:
-    config = manifest.get("config", {})
-    return {
-        "dim": int(manifest.get("dim") or config.get("dim") or 0),
-        "backbone": str(config.get("backbone", "")),
-        "metrics": manifest.get("metrics") or {},
-    }
+        return ModelVersion.objects.get(sha256=facts.sha256)
 
 
 def _free_name(name: str, default: str, sha256: str) -> str:
@@ -153,7 +140,7 @@ def _copied(source: Path, sha256: str) -> str:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as copy:
-            _fill(copy, source)
+            _fill(copy, source, sha256)
         Path(copy.name).replace(target)
     except OSError as error:
         raise Unavailable(
@@ -162,13 +149,15 @@ def _copied(source: Path, sha256: str) -> str:
     return str(target.relative_to(settings.VAR_DIR))
 
 
-def _fill(copy: Any, source: Path) -> None:
-    """All bytes of `source`, on disk; nothing is left behind on failure."""
+def _fill(copy: Any, source: Path, sha256: str) -> None:
+    """All bytes of `source`, on disk and checked; nothing is left behind on failure."""
     try:
         with source.open("rb") as file:
             shutil.copyfileobj(file, copy)
         copy.flush()
         os.fsync(copy.fileno())
+        if sha256_of(Path(copy.name)) != sha256:
+            raise OSError(EIO, f"{source} changed while it was copied")
     except OSError:
         Path(copy.name).unlink(missing_ok=True)
         raise

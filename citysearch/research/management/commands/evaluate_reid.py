@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from citysearch.progress import add_progress_option, bar
+from citysearch.progress import Bar, add_progress_option, bar
 from citysearch.research.commanding import add_bundle_options, chosen_bundle, refusals
 from reid_engine.contracts import EvalReport
 from reid_engine.data import READERS, read
@@ -48,7 +48,8 @@ class Command(BaseCommand):
         from reid_engine.evaluation.evaluate import evaluate
 
         engine = Engine(bundle, device=options["device"], exhaustive_rows=len(dataset.gallery))
-        with bar(label="pictures", shown=not options["no_progress"]) as progress:
+        progress: Bar[object] = bar(label="pictures", shown=not options["no_progress"])
+        with progress:
             return evaluate(engine, dataset, progress.update)
 
     def _keep(self, out: Path, text: str) -> None:

@@ -35,8 +35,9 @@ class Command(BaseCommand):
     def _train(self, config: TrainConfig, shown: bool) -> Path:
         from reid_engine.training.run import train
 
+        progress: Bar[object] = bar(label="training", shown=shown)
         try:
-            with bar(label="training", shown=shown) as progress:
+            with progress:
                 return train(config, Teller(self, progress))
         except TrainingStopped as stop:
             raise CommandError(str(stop), returncode=130) from stop
