@@ -38,7 +38,8 @@ ASPECT = 2.0
 ASPECT_RANGE = (1.4, 3.2)
 PADDING_COLOUR = (124, 116, 104)  # the mean of ImageNet: it becomes about zero once normalised
 
-_BROKEN = (OSError, ValueError, SyntaxError, EOFError, ArithmeticError, LookupError, TypeError, struct.error, zlib.error)
+_PILLOW = (OSError, ValueError, SyntaxError, EOFError, TypeError, struct.error, zlib.error)  # what its decoders raise
+_BROKEN = (*_PILLOW, ArithmeticError, LookupError)
 _BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 
@@ -122,9 +123,10 @@ def pad_to_person(image: Image.Image) -> Image.Image:
     aspect = image.height / image.width
     if ASPECT_RANGE[0] <= aspect <= ASPECT_RANGE[1]:
         return image
-    size = (image.width, round(image.width * ASPECT)) if aspect < ASPECT else (round(image.height / ASPECT), image.height)
-    canvas = Image.new("RGB", size, PADDING_COLOUR)
-    canvas.paste(image, ((size[0] - image.width) // 2, (size[1] - image.height) // 2))
+    width = max(image.width, round(image.height / ASPECT))
+    height = max(image.height, round(image.width * ASPECT))
+    canvas = Image.new("RGB", (width, height), PADDING_COLOUR)
+    canvas.paste(image, ((width - image.width) // 2, (height - image.height) // 2))
     return canvas
 
 
@@ -147,7 +149,7 @@ def _load(data: bytes, limits: Limits) -> Image.Image:
 
 
 def _declared_size(data: bytes, noun: str) -> tuple[int, int]:
-    """Width and height as the header states them, nothing decoded; the file's own checksums verified where it has any."""
+    """Width and height by the header, nothing decoded; the file's own checksums verified where it has any."""
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             size = image.size

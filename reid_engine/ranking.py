@@ -80,34 +80,45 @@ class Attention:
         return self.w1.t().contiguous(), self.w2.t().contiguous()
 
 
-def rank(
-    attention: Attention,
-    calibration: Calibration,
-    query: Vector,
-    features: Features,
-    ids: Ids,
-    limit: int,
-) -> Ranking:
-    """The `limit` nearest of the gallery rows: query (D,), features (N, D), ids (N,) unique.
+@dataclass(frozen=True, eq=False)
+class Ranker:
+    """Ranks galleries with the weights and the calibration of one bundle.
 
-    Every row is scored when there are at most `attention.exhaustive_rows`; otherwise those most alike by plain cosine
-    are, and the ranking says `exact=False`. Equal distances are ordered by id. Raises BundleMismatch for features of
-    another size than the bundle's.
+    `exhaustive_rows` is the size up to which every row of a gallery is scored; by default the cost of a pair decides.
     """
-    _check_sizes(attention, query, features)
-    shortlist = max(SHORTLIST_ROWS, SHORTLIST_FACTOR * limit)
-    exact = len(features) <= max(attention.exhaustive_rows, shortlist)
-    rows = np.arange(len(features)) if exact else coarse_top(query, features, shortlist)[0]
-    distances = exact_distances(attention, query, features if exact else features[rows])
-    best = _nearest(distances, ids[rows], limit)
-    return Ranking(
-        ids=np.asarray(ids[rows[best]], dtype=np.int64),
-        distances=distances[best],
-        cosine=cosine_similarities(query, features[rows[best]]),
-        likelihoods=calibration.likelihood(distances[best]),
-        scanned=len(features),
-        exact=exact,
-    )
+
+    attention: Attention
+    calibration: Calibration
+    exhaustive_rows: int | None = None
+
+    def rank(self, query: Vector, features: Features, ids: Ids, limit: int) -> Ranking:
+        """The `limit` nearest of the gallery rows: query (D,), features (N, D), ids (N,) unique.
+
+        Every row is scored when there are at most `exhaustive_rows`; otherwise those most alike by plain cosine are,
+        and the ranking says `exact=False`. Equal distances are ordered by id. Raises BundleMismatch for features of
+        another size than the bundle's.
+        """
+        _check_sizes(self.attention, query, features)
+        rows = self._scored(query, features, limit)
+        exact = len(rows) == len(features)
+        distances = exact_distances(self.attention, query, features if exact else features[rows])
+        best = _nearest(distances, ids[rows], limit)
+        return Ranking(
+            ids=np.asarray(ids[rows[best]], dtype=np.int64),
+            distances=distances[best],
+            cosine=cosine_similarities(query, features[rows[best]]),
+            likelihoods=self.calibration.likelihood(distances[best]),
+            scanned=len(features),
+            exact=exact,
+        )
+
+    def _scored(self, query: Vector, features: Features, limit: int) -> Rows:
+        """The rows worth the exact distance: all of them, or the shortlist of a gallery too large for that."""
+        most = self.attention.exhaustive_rows if self.exhaustive_rows is None else self.exhaustive_rows
+        shortlist = max(SHORTLIST_ROWS, SHORTLIST_FACTOR * limit)
+        if len(features) <= max(most, shortlist):
+            return np.arange(len(features))
+        return np.sort(coarse_top(query, features, shortlist)[0])
 
 
 @torch.inference_mode()

@@ -18,11 +18,11 @@ from reid_engine.ranking import (
     SHORTLIST_ROWS,
     TILE_ON_CPU,
     Attention,
+    Ranker,
     coarse_top,
     cosine_similarities,
     exact_distances,
     merge,
-    rank,
 )
 
 CALIBRATION = Calibration(6.0, -4.0)
@@ -220,7 +220,7 @@ def test_a_read_only_mapped_gallery_is_ranked_without_complaint(tmp_path_factory
 
 
 def ranked(query: np.ndarray, features: np.ndarray, ids: np.ndarray, limit: int) -> Ranking:
-    return rank(attention_of(features.shape[1]), CALIBRATION, query, features, ids, limit)
+    return Ranker(attention_of(features.shape[1]), CALIBRATION).rank(query, features, ids, limit)
 
 
 @pytest.mark.parametrize("limit", [1, 10, 299, 300, 5000])
@@ -247,17 +247,17 @@ def test_equal_distances_are_ordered_by_id_even_at_the_cut() -> None:
 def test_an_empty_gallery_gives_an_empty_ranking() -> None:
     query, _ = gallery(1, 32)
     for empty in (np.empty((0, 32), np.float16), np.empty((0, 0), np.float16)):
-        found = rank(attention_of(32), CALIBRATION, query, empty, np.empty(0, np.int64), 10)
+        found = Ranker(attention_of(32), CALIBRATION).rank(query, empty, np.empty(0, np.int64), 10)
         assert (len(found.ids), found.scanned, found.exact) == (0, 0, True)
 
 
 def test_features_of_another_model_are_refused_with_both_sizes() -> None:
     query, features = gallery(3, 32)
     with pytest.raises(BundleMismatch, match="32.*64") as caught:
-        rank(attention_of(32), CALIBRATION, query, np.ones((3, 64), np.float16), np.arange(3), 5)
+        Ranker(attention_of(32), CALIBRATION).rank(query, np.ones((3, 64), np.float16), np.arange(3), 5)
     assert caught.value.data == {"expected": 32, "found": [32, 64]}
     with pytest.raises(BundleMismatch):
-        rank(attention_of(64), CALIBRATION, query, features, np.arange(3), 5)
+        Ranker(attention_of(64), CALIBRATION).rank(query, features, np.arange(3), 5)
 
 
 def test_a_gallery_too_large_to_scan_is_shortlisted_and_says_so() -> None:
@@ -268,7 +268,7 @@ def test_a_gallery_too_large_to_scan_is_shortlisted_and_says_so() -> None:
     heavy = Attention(large.w1.repeat(128, 1), large.w2.repeat(1, 128) / 128, large.w_d, large.w_q, large.w_g, large.b)
     assert heavy.exhaustive_rows < len(features)
     ids = rng.permutation(len(features))
-    found = rank(heavy, CALIBRATION, query, features, ids, 20)
+    found = Ranker(heavy, CALIBRATION).rank(query, features, ids, 20)
     assert not found.exact and found.scanned == len(features)
     shortlist = coarse_top(query, features, SHORTLIST_ROWS)[0]
     distances = exact_distances(heavy, query, features[shortlist])

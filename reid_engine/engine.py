@@ -1,0 +1,128 @@
+"""One bundle on one device: crops and photos to features, one query and a gallery to a Ranking.
+
+Everything that must not differ between training, indexing and searching comes out of the bundle: weights,
+preprocessing, views, distance and calibration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from reid_engine import bundle
+from reid_engine.augment import normalise, pixels
+from reid_engine.calibration import Calibration
+from reid_engine.contracts import Ranking
+from reid_engine.errors import BadConfig, BundleMismatch
+from reid_engine.photo import enhance
+from reid_engine.ranking import Attention, Ranker
+
+BATCH = 64
+FLOAT16_LIMIT = 65_504.0
+VIEWS = ("plain", "flip")
+
+
+class Engine:
+    """The extractor and the ranker of one bundle. May be used by several threads at once.
+
+    `device` is "cpu" or "cuda". `threads` limits torch's threads for the whole process (None leaves them as they are).
+    `exhaustive_rows` is the gallery size up to which every row is scored (None: by the cost of a pair, see ranking.py).
+    Raises BundleCorrupt or BundleMismatch for a bundle that cannot be used, BadConfig for a device that is not there.
+    """
+
+    def __init__(
+        self,
+        bundle_path: Path | str,
+        device: str = "cpu",
+        threads: int | None = None,
+        exhaustive_rows: int | None = None,
+        batch: int = BATCH,
+    ) -> None:
+        if threads is not None:
+            torch.set_num_threads(threads)
+        loaded = bundle.read(bundle_path)
+        self.device, self.batch = _checked_device(device), batch
+        self.bundle_sha, self.manifest = loaded.sha256, loaded.manifest
+        self._preprocessing: dict[str, Any] = loaded.manifest["preprocessing"]
+        self._views = _checked_views(self._preprocessing, bundle_path)
+        self._model = loaded.model().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        calibration = Calibration.from_dict(loaded.manifest["calibration"])
+        self._ranker = Ranker(Attention.of(self._model.attention), calibration, exhaustive_rows)
+
+    @property
+    def dim(self) -> int:
+        """D, the size of a feature."""
+        return self._ranker.attention.dim
+
+    @property
+    def calibration(self) -> Calibration:
+        """How this bundle's distances become likelihoods."""
+        return self._ranker.calibration
+
+    def crop_features(self, images: Sequence[Image.Image]) -> NDArray[np.float16]:
+        """Gallery crops -> (N, D) float16 raw features, the mean over the bundle's views, as the store keeps them."""
+        return _to_float16(self._features(images))
+
+    def query_features(self, photos: Sequence[Image.Image]) -> NDArray[np.float32]:
+        """The photos of one person -> (D,) float32: each enhanced, then the mean over the views and over the photos.
+
+        Raises ValueError without a photo.
+        """
+        if not photos:
+            raise ValueError("a query needs at least one photo")
+        return np.asarray(self._features([enhance(photo) for photo in photos]).mean(axis=0), dtype=np.float32)
+
+    def rank(
+        self, query: NDArray[np.float32], features: NDArray[np.float16], ids: NDArray[np.int64], limit: int
+    ) -> Ranking:
+        """The `limit` nearest of the gallery rows: query (D,), features (N, D), ids (N,); see ranking.Ranker.rank."""
+        return self._ranker.rank(query, features, ids, limit)
+
+    def _features(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
+        """Pictures -> (N, D) float32, batch by batch."""
+        parts = [self._extract(images[start : start + self.batch]) for start in range(0, len(images), self.batch)]
+        return np.concatenate([np.empty((0, self.dim), np.float32), *parts])
+
+    @torch.inference_mode()
+    def _extract(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
+        """One batch of pictures -> (B, D), the mean over the views."""
+        batch = self._tensors(images)
+        views = [batch.flip(3) if view == "flip" else batch for view in self._views]
+        total = torch.stack([self._model(view) for view in views]).mean(0)
+        return np.asarray(total.float().cpu().numpy())
+
+    def _tensors(self, images: Sequence[Image.Image]) -> Tensor:
+        """Pictures -> (B, 3, H, W) on the device, resized and normalised as the bundle says."""
+        height, width = int(self._preprocessing["height"]), int(self._preprocessing["width"])
+        raw = torch.stack([pixels(image, height, width) for image in images])
+        batch = normalise(raw, self._preprocessing["mean"], self._preprocessing["std"])
+        return batch.to(self.device, memory_format=torch.channels_last)
+
+
+def _to_float16(features: NDArray[np.float32]) -> NDArray[np.float16]:
+    """Rounded to half precision; a coordinate beyond its range becomes the largest it has, not infinity."""
+    return np.clip(features, -FLOAT16_LIMIT, FLOAT16_LIMIT).astype(np.float16)
+
+
+def _checked_views(preprocessing: dict[str, Any], path: Path | str) -> tuple[str, ...]:
+    """The views a feature is the mean of. Raises BundleMismatch for one this program does not know."""
+    views = tuple(preprocessing.get("views") or VIEWS[:1])
+    unknown = sorted(set(views) - set(VIEWS))
+    if unknown:
+        message = f"{path} asks for the views {unknown}; this program knows {list(VIEWS)}. Use a newer program."
+        raise BundleMismatch(message, path=str(path), views=unknown)
+    return views
+
+
+def _checked_device(name: str) -> torch.device:
+    """The device of that name, if this machine has it. Raises BadConfig."""
+    if name != "cpu" and not (name.startswith("cuda") and torch.cuda.is_available()):
+        raise BadConfig(f"There is no device {name!r} here; use 'cpu'.", option="device", value=name)
+    return torch.device(name)
