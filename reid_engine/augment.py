@@ -39,7 +39,7 @@ def eval_tensor(image: Image.Image, preprocessing: Mapping[str, Any]) -> Tensor:
 
 @dataclass(frozen=True)
 class Views:
-    """The random view of training: mirror, pad and crop, camera look (colour), erasing. Probabilities 0..1, pad in pixels."""
+    """The random view of training: mirror, pad and crop, camera colour, erasing. Probabilities 0..1, pad in pixels."""
 
     flip: float = 0.5
     pad: int = 10
@@ -67,7 +67,7 @@ def _uniform(count: int, low: float, high: float, generator: torch.Generator) ->
 
 
 def _recolour(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
-    """Brightness, contrast, saturation and white balance, each 1 +- strength (balance a third of it): another camera."""
+    """Another camera: brightness, contrast, saturation, each 1 +- strength, and white balance, a third of it."""
     count = len(images)
     balance = torch.empty(count, 3, 1, 1).uniform_(1 - strength / 3, 1 + strength / 3, generator=generator)
     images = images * _uniform(count, 1 - strength, 1 + strength, generator) * balance

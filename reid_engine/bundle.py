@@ -53,7 +53,7 @@ class Bundle:
         return state
 
     def model(self) -> ReidModel:
-        """The model in eval mode, float32. Raises BundleMismatch when the weights are not those of the configuration."""
+        """The model in eval mode, float32. Raises BundleMismatch when the weights fit another configuration."""
         from .models import build
 
         model = build({**self.manifest["config"], "classes": 0})

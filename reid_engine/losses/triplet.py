@@ -17,8 +17,8 @@ def plain_distances(features: Tensor) -> Tensor:
 def batch_hard(distances: Tensor, labels: Tensor, margin: float = 0.3, soft: bool = False) -> Tensor:
     """Hardest positive against hardest negative of each anchor: (B, B), (B,) -> scalar.
 
-    Hinge: relu(d_pos - d_neg + margin); soft: softplus(d_pos - d_neg). Anchors without a positive or a negative are left
-    out; a batch without any gives zero.
+    Hinge: relu(d_pos - d_neg + margin); soft: softplus(d_pos - d_neg). Anchors without a positive or a negative are
+    left out; a batch without any gives zero.
     """
     positive, negative = _masks(labels)
     hardest = distances.masked_fill(~positive, -torch.inf).amax(1)

@@ -22,7 +22,7 @@ EPS = 1e-12
 
 
 class DiffAttention(nn.Module):
-    """The attention module over features of size `dim`; raw vectors go in, everything is said in the module's docstring.
+    """The attention module over features of size `dim`; raw vectors go in; formulas above.
 
     `tied=True` shares w_q and w_g, which makes the distance symmetric. Raises BadConfig on an unknown option.
     """
@@ -85,17 +85,21 @@ class DiffAttention(nn.Module):
     def distance_matrix(self, q: Tensor, g: Tensor, tile: int | None = None, normalise: bool = True) -> Tensor:
         """All pairs: q (Q, D), g (G, D) -> (Q, G), differentiable, in tiles of `tile` pairs (default by memory).
 
-        Nothing of size (Q, G, D) exists: with gradients each tile is computed again in the backward pass.
+        Nothing of size (Q, G, D) exists beyond one tile: with gradients each of several tiles is computed again in the
+        backward pass.
         """
         pairs = tile or max(1, TILE_ELEMENTS // self.dim)
-        columns = max(1, min(len(g), pairs))
+        if len(q) * len(g) <= pairs:
+            return self.distance(q[:, None], g[None], normalise)
+        columns = min(len(g), pairs)
         rows = max(1, pairs // columns)
         return torch.cat([
-            torch.cat([self._tile(part, piece, normalise) for piece in g.split(columns)], dim=1) for part in q.split(rows)
-        ]) if len(q) and len(g) else q.new_zeros(len(q), len(g))
+            torch.cat([self._tile(part, piece, normalise) for piece in g.split(columns)], dim=1)
+            for part in q.split(rows)
+        ])
 
     def dead_share(self, q: Tensor, g: Tensor) -> float:
-        """Share of hidden units that fire for none of the pairs q (B, D), g (B, D); 1.0 is a dead module (A constant)."""
+        """Share of hidden units that fire for none of the pairs q (B, D), g (B, D); 1.0 is a dead module."""
         with torch.no_grad():
             return float((self.hidden(q, g) <= 0).flatten(0, -2).all(0).float().mean())
 

@@ -1,8 +1,8 @@
 """Start an OSNet from an ONNX extractor whose batch normalisations were folded into its convolutions.
 
-Folding leaves `y = conv'(x) + b'`. Each BatchNorm is rebuilt around it from statistics measured on real crops: running
-mean m and variance v of conv'(x), weight sqrt(v + eps), bias b' + m. In eval mode the network then equals the ONNX graph,
-in train mode nearly so, and fine-tuning starts from sane normalisation.
+Folding leaves `y = conv'(x) + b'`. Each BatchNorm is rebuilt around it from statistics measured on real crops:
+running mean m and variance v of conv'(x), weight sqrt(v + eps), bias b' + m. In eval mode the network then equals the
+ONNX graph, in train mode nearly so, and fine-tuning starts from sane normalisation.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def _graph_of(path: Path | str) -> tuple[list[tuple[Tensor, Tensor | None]], dic
         import onnx
         from onnx import numpy_helper
     except ImportError as error:
-        raise BadConfig("an .onnx file of weights needs the onnx package (requirements-dev.txt)", option="init") from error
+        text = "an .onnx file of weights needs the onnx package (requirements-dev.txt)"
+        raise BadConfig(text, option="init") from error
     try:
         graph = onnx.load(str(path)).graph
     except Exception as error:  # onnx raises protobuf, OS and value errors alike
@@ -47,7 +48,7 @@ def _graph_of(path: Path | str) -> tuple[list[tuple[Tensor, Tensor | None]], dic
 
 
 def _execution_order(network: OSNet) -> list[tuple[str, nn.Conv2d]]:
-    """Convolutions in the order the ONNX graph runs them, which is the order of definition but for gate and downsample."""
+    """Convolutions in the order the ONNX graph runs them, which is their order of definition."""
     return [(name, module) for name, module in network.named_modules() if isinstance(module, nn.Conv2d)]
 
 
@@ -57,7 +58,7 @@ def _match_convolutions(
     """Parameters by name, and the folded bias of each convolution by the convolution's name."""
     steps, named = graph
     modules = _execution_order(network)
-    if len(steps) != len(modules) or any(w.shape != m.weight.shape for (w, _), (_, m) in zip(steps, modules, strict=True)):
+    if [weight.shape for weight, _ in steps] != [module.weight.shape for _, module in modules]:
         raise BadConfig("the ONNX graph is not an OSNet of this width", option="init")
     weights = {f"{name}.weight": weight for (name, _), (weight, _) in zip(modules, steps, strict=True)}
     biases = {name: bias for (name, _), (_, bias) in zip(modules, steps, strict=True) if bias is not None}
@@ -70,7 +71,7 @@ def _match_convolutions(
 
 
 def _rebuild_norms(network: OSNet, biases: dict[str, Tensor], crops: Tensor) -> None:
-    """One forward pass in eval mode; before each BatchNorm runs, its statistics are set from what it is about to see."""
+    """One forward pass in eval mode; before each BatchNorm runs, its statistics are set from its input."""
     hooks = []
     for name, bias in biases.items():
         if ".gate." in name:

@@ -1,4 +1,4 @@
-"""A backbone, its BNNeck, the classifier of training and the diff attention, as one model; and how to build it by name."""
+"""A backbone, its BNNeck, the classifier of training and the diff attention, as one model."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ class ReidModel(nn.Module):
     def settle_neck(self, images: Tensor, spread: float = 0.5) -> None:
         """Gives a foreign backbone's features the spread the triplet margin expects, and the BNNeck their statistics.
 
-        images (N, 3, H, W). The embedding's last BatchNorm is scaled so that coordinates deviate by `spread` on average;
-        the ranking does not change, for the neck divides by the deviation again.
+        images (N, 3, H, W). The embedding's last BatchNorm is scaled so that coordinates deviate by `spread` on
+        average; the ranking does not change, for the neck divides by the deviation again.
         """
         self.eval()
-        norm = next((part for part in reversed(list(self.backbone.modules())) if isinstance(part, nn.BatchNorm1d)), None)
-        if norm is not None:
+        norms = [part for part in self.backbone.modules() if isinstance(part, nn.BatchNorm1d)]
+        for norm in norms[-1:]:
             factor = spread / self.backbone(images).std(0).mean()
             norm.weight.mul_(factor)
             norm.bias.mul_(factor)

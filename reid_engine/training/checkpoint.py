@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 def save(path: Path, state: dict[str, Any]) -> bool:
-    """Writes beside `path`, syncs, renames. On a full disk the old file stays whole, a warning is logged, False comes back."""
+    """Writes beside `path`, syncs, renames. On a full disk the old file stays, a warning is logged, False returned."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".part")
     try:
@@ -36,7 +36,8 @@ def load(path: Path) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises pickle, zip, OS and runtime errors alike
-        raise BadConfig(f"checkpoint {path} cannot be read: {error}; delete it to start again", option="resume") from error
+        text = f"checkpoint {path} cannot be read: {error}; delete it to start again"
+        raise BadConfig(text, option="resume") from error
     if not isinstance(state, dict):
         raise BadConfig(f"checkpoint {path} holds no training state; delete it to start again", option="resume")
     return state

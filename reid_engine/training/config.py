@@ -29,8 +29,8 @@ class TrainConfig:
 
     `data` is the folder of the set, `out` the folder that receives checkpoints, log and bundle. `init` is a file of
     weights (an .onnx extractor, a .pt checkpoint, a .reid bundle), "imagenet" where the backbone has such weights at
-    hand, or "" for random ones. `epochs` counts backbone epochs under `joint`; under `separate` the backbone is frozen and
-    `module_epochs` passes are made over the frozen features. `separate_after` adds that second stage to a joint run
+    hand, or "" for random ones. `epochs` counts backbone epochs under `joint`; under `separate` the backbone is frozen
+    and `module_epochs` passes are made over the frozen features. `separate_after` adds that second stage to a joint run
     and keeps whichever module validates better. Sizes are pixels, rates are per step, `device` a torch device.
     """
 
@@ -67,7 +67,7 @@ class TrainConfig:
     distance: str = "euclidean"
     normalise_train: bool = True
     separate_after: bool = True
-    module_epochs: int = 30
+    module_epochs: int = 8
     module_lrs: tuple[float, ...] = (1e-3, 3e-3, 5e-3)
     module_ratios: tuple[int, ...] = ()
     flip: float = 0.5
@@ -93,11 +93,13 @@ class TrainConfig:
         known = {item.name for item in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
-            raise BadConfig(f"unknown training option {unknown[0]!r}; known: {', '.join(sorted(known))}", option=unknown[0])
+            text = f"unknown training option {unknown[0]!r}; known: {', '.join(sorted(known))}"
+            raise BadConfig(text, option=unknown[0])
         missing = sorted({"data", "out"} - set(values))
         if missing:
             raise BadConfig(f"training option {missing[0]!r} is missing", option=missing[0])
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        options: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+        return cls(**options)
 
     @classmethod
     def from_recipe(cls, path: Path | str, **overrides: Any) -> TrainConfig:

@@ -17,7 +17,7 @@ from ..data.records import Record
 
 @dataclass(frozen=True)
 class Crops:
-    """images uint8 (N, 3, H, W); labels (N,) 0..people-1; person_ids and camera_ids (N,) as the data set numbers them."""
+    """images uint8 (N, 3, H, W); labels (N,) 0..people-1; person_ids, camera_ids (N,) as the data set has them."""
 
     images: Tensor
     labels: Tensor

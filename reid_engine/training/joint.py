@@ -125,7 +125,7 @@ def _epoch(config: TrainConfig, learner: Learner, crops: Crops, progress: Progre
 
 
 def set_rate(optimizer: torch.optim.Optimizer, config: TrainConfig, epoch: float) -> None:
-    """Linear warm-up from 0.01 to 1, then a cosine to `final_lr`, or x0.1 at each of `steps_at`; `epoch` may be fractional."""
+    """Linear warm-up from 0.01 to 1, then a cosine to `final_lr`, or x0.1 at each of `steps_at`."""
     factor = 1.0
     if epoch < config.warmup_epochs:
         factor = 0.01 + 0.99 * epoch / config.warmup_epochs
@@ -164,8 +164,8 @@ def _step(config: TrainConfig, learner: Learner, images: Tensor, labels: Tensor)
     total = torch.stack(list(losses.values())).sum()
     said = {name: float(value.detach()) for name, value in losses.items()} | {"loss": float(total.detach())}
     if not math.isfinite(said["loss"]):
-        raise TrainingDiverged(f"the loss is {said['loss']} in epoch {learner.epoch + 1}, step {learner.step + 1}: {said}; "
-                               "lower lr or raise warmup_epochs", epoch=learner.epoch, step=learner.step)
+        text = f"the loss is {said['loss']} in epoch {learner.epoch + 1}, step {learner.step + 1}: {said}"
+        raise TrainingDiverged(f"{text}; lower lr or raise warmup_epochs", epoch=learner.epoch, step=learner.step)
     learner.optimizer.zero_grad()
     learner.center_optimizer.zero_grad()
     total.backward()
@@ -195,7 +195,9 @@ def blend(average: nn.Module, model: nn.Module, keep: float) -> None:
             target.copy_(sources[name])
 
 
-def _validate(config: TrainConfig, learner: Learner, validation: tuple[Crops, Crops] | None, progress: Progress) -> None:
+def _validate(
+    config: TrainConfig, learner: Learner, validation: tuple[Crops, Crops] | None, progress: Progress
+) -> None:
     """Figures of the averaged model after every `validate_every` epochs and the last one (0: only the last)."""
     due = learner.epoch == config.epochs or (config.validate_every and learner.epoch % config.validate_every == 0)
     if validation is None or not due:

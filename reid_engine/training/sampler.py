@@ -15,8 +15,8 @@ def epoch_seed(seed: int, epoch: int) -> int:
 def people_batches(labels: Tensor, people: int, crops: int, seed: int) -> list[Tensor]:
     """Rows of each batch: labels (N,) -> list of (people * crops,) int64.
 
-    Everybody's crops are shuffled and cut into groups of `crops` (the last filled up by repetition); a batch takes one group
-    of each of `people` different people, preferring those with the most groups left, until too few people are left.
+    Everybody's crops are shuffled and cut into groups of `crops` (the last filled up by repetition); a batch takes one
+    group of each of `people` different people, preferring those with the most groups left, until too few are left.
     With fewer people than `people`, a batch holds them all.
     """
     rng = np.random.default_rng(seed)

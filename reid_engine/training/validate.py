@@ -29,7 +29,8 @@ def extract(model: ReidModel, crops: Crops, flip: bool = False, batch: int = 64)
     model.eval()
     device = next(model.parameters()).device
     rows = torch.arange(len(crops.images)).split(batch)
-    parts = [model.features(crops.batch(row).to(device, memory_format=torch.channels_last), batch, flip) for row in rows]
+    layout = torch.channels_last
+    parts = [model.features(crops.batch(row).to(device, memory_format=layout), batch, flip) for row in rows]
     return torch.cat(parts).cpu().float()
 
 
@@ -56,6 +57,20 @@ def score(distances: Tensor, query: Held, gallery: Held) -> tuple[float, float]:
     found = [_one(table[row], query, gallery, row) for row in range(len(table))]
     kept = np.array([item for item in found if item is not None])
     return (float(kept[:, 0].mean()), float(kept[:, 1].mean())) if len(kept) else (0.0, 0.0)
+
+
+def labelled_distances(
+    query: Held, gallery: Held, attention: DiffAttention
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Every pair a search meets: diff-attention distances (P,) and whether it is the same person (P,).
+
+    Pairs of one person before one camera are left out, as in scoring.
+    """
+    with torch.no_grad():
+        table = attention.distance_matrix(query.vectors, gallery.vectors).numpy()
+    same = query.person_ids[:, None] == gallery.person_ids[None]
+    asked = ~(same & (query.camera_ids[:, None] == gallery.camera_ids[None]))
+    return table[asked], same[asked]
 
 
 def _one(row: NDArray[np.float32], query: Held, gallery: Held, index: int) -> tuple[float, float] | None:

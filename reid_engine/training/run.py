@@ -1,0 +1,137 @@
+"""A training run from a data set to a bundle, told in order."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .. import bundle, data
+from ..augment import IMAGENET_MEAN, IMAGENET_STD
+from ..calibration import Calibration, fit_platt
+from ..data.records import Dataset
+from ..errors import BadConfig
+from ..models.reid_model import ReidModel
+from . import checkpoint
+from .config import TrainConfig
+from .crops import Crops, decode
+from .joint import Learner, Progress, new_learner, train_joint
+from .separate import Candidate, train_separate
+from .start import model_config, start_model
+from .validate import Held, extract, figures, held, labelled_distances
+
+Validation = tuple[Held, Held]
+
+
+def train(config: TrainConfig, progress: Progress = lambda epoch, epochs, step, steps, values: None) -> Path:
+    """Trains as `config` says and returns the path of the bundle, `<out>/<name>.reid`.
+
+    `progress(epoch, epochs, step, steps, figures)` is called after each step; a validation's come with 0 steps.
+    Started again after a kill, it goes on from the last checkpoint in `out` and ends with the same weights.
+    Raises BadConfig, BadDataset, TrainingDiverged, TrainingStopped.
+    """
+    started = time.perf_counter()
+    prepare(config)
+    dataset = data.read(config.data_format, config.data, needs=("train",))
+    crops = decode(dataset.train, config.height, config.width)
+    parts = _validation_parts(config, dataset)
+    model = _trained(config, crops, parts, progress)
+    query_gallery = None if parts is None else (held(model, parts[0], flip=True), held(model, parts[1], flip=True))
+    module = _module(config, model, crops, query_gallery, progress)
+    model.attention = module.module
+    return _write(config, model, dataset, query_gallery, module, time.perf_counter() - started)
+
+
+def prepare(config: TrainConfig) -> None:
+    """Threads, and the device: raises BadConfig when it is not there. Denormals are flushed, they are slow on a CPU."""
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    torch.set_flush_denormal(True)
+    try:
+        torch.zeros(1, device=config.device)
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+        raise BadConfig(f"device {config.device!r} cannot be used here: {error}", option="device") from error
+
+
+def _validation_parts(config: TrainConfig, dataset: Dataset) -> tuple[Crops, Crops] | None:
+    if not (dataset.query and dataset.gallery):
+        return None
+    return decode(dataset.query, config.height, config.width), decode(dataset.gallery, config.height, config.width)
+
+
+def _trained(
+    config: TrainConfig, crops: Crops, parts: tuple[Crops, Crops] | None, progress: Progress
+) -> ReidModel:
+    """The model with its backbone trained (joint), or as it starts (separate); eval mode, float32."""
+    model = start_model(config, crops)
+    if config.strategy == "joint":
+        learner = _resumed(config, new_learner(config, model, crops.people))
+        train_joint(config, learner, crops, parts, progress)
+        model = learner.average
+    model.bf16 = False
+    return model.eval()
+
+
+def _resumed(config: TrainConfig, learner: Learner) -> Learner:
+    """The learner where its checkpoint left it. Raises BadConfig when that belongs to a run with other options."""
+    options, path = Path(config.out) / "config.json", Path(config.out) / "joint.pt"
+    wanted = decisive(config)
+    if config.resume and path.exists():
+        if options.exists() and json.loads(options.read_text()) != wanted:
+            text = f"{path} belongs to a run with other options ({options}); give another out, or resume=False"
+            raise BadConfig(text, option="resume")
+        learner.restore(checkpoint.load(path))
+    options.parent.mkdir(parents=True, exist_ok=True)
+    options.write_text(json.dumps(wanted, indent=1))
+    return learner
+
+
+def decisive(config: TrainConfig) -> dict[str, Any]:
+    """The options that decide the result: all but where things lie and how often it is looked at."""
+    free = {"out", "data", "resume", "validate_every", "name", "device", "threads"} | {
+        name for name in config.as_dict() if name.startswith("module_") or name == "separate_after"}
+    return json.loads(json.dumps({name: value for name, value in config.as_dict().items() if name not in free}))
+
+
+def _module(
+    config: TrainConfig, model: ReidModel, crops: Crops, validation: Validation | None, progress: Progress
+) -> Candidate:
+    """The diff attention to ship: the joint run's, or a better one trained separately over the frozen features."""
+    if config.strategy == "joint" and not config.separate_after:
+        return Candidate(model.attention, 0.0, {"joint": 1.0})
+    first = model.attention if config.strategy == "joint" and config.attention_weight and config.epochs else None
+    vectors = extract(model, crops, flip=True)
+    return train_separate(config, vectors, crops.labels, validation, progress, first)
+
+
+def _write(
+    config: TrainConfig, model: ReidModel, dataset: Dataset, validation: Validation | None, chosen: Candidate,
+    seconds: float,
+) -> Path:
+    """The bundle, with figures and calibration from the validation people."""
+    metrics: dict[str, Any] = {}
+    calibration = Calibration(0.0, 0.0)
+    if validation is not None:
+        metrics = figures(*validation, model.attention) | {"module": chosen.facts, "dataset": dataset.name}
+        calibration = fit_platt(*labelled_distances(*validation, model.attention))
+    path = Path(config.out) / f"{config.name}.reid"
+    bundle.write(path, model, manifest(config, model, metrics, calibration, seconds))
+    return path
+
+
+def manifest(
+    config: TrainConfig, model: ReidModel, metrics: dict[str, Any], calibration: Calibration, seconds: float
+) -> dict[str, Any]:
+    """What a bundle says about itself."""
+    return {
+        "name": config.name, "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "config": model_config(config) | {"diff_attention": model.attention.config},
+        "preprocessing": {"height": config.height, "width": config.width, "mean": list(IMAGENET_MEAN),
+                          "std": list(IMAGENET_STD), "interpolation": "bilinear", "views": ["plain", "flip"]},
+        "metrics": metrics, "calibration": calibration.as_dict(),
+        "training": decisive(config) | {"seconds": round(seconds), "threads": torch.get_num_threads()},
+    }

@@ -1,0 +1,99 @@
+"""Separate training: the backbone is frozen, only diff attention learns, over features extracted once (formula 8)."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ..errors import TrainingDiverged
+from ..losses.triplet import batch_hard, weighted_regularised
+from ..models.diff_attention import DiffAttention
+from .config import TrainConfig
+from .joint import Progress
+from .sampler import epoch_seed, people_batches
+from .validate import Held, figures
+
+WEIGHT = 10.0
+DEAD_FROM = 0.999
+
+
+@dataclass
+class Candidate:
+    """One module and what it scored: mean AP on the validation people, or minus the last loss where there are none."""
+
+    module: DiffAttention
+    score: float
+    facts: dict[str, float] = field(default_factory=dict)
+
+
+def train_separate(
+    config: TrainConfig, vectors: Tensor, labels: Tensor, validation: tuple[Held, Held] | None, progress: Progress,
+    first: DiffAttention | None = None,
+) -> Candidate:
+    """The best module over every learning rate and ratio asked for: vectors (N, D) frozen features, labels (N,).
+
+    `first`, a module trained before, takes part as it is. Dead modules (no hidden unit fires, A is constant) are told
+    through `progress` as dead_share 1 and left out. Raises TrainingDiverged when every one of them died.
+    """
+    candidates = [] if first is None else [_judged(first, vectors, validation, {"joint": 1.0})]
+    for ratio in config.module_ratios or (config.ratio,):
+        for lr in config.module_lrs:
+            candidates += _grown(config, ratio, lr, vectors, labels, validation, progress)
+    alive = [item for item in candidates if item.facts["dead_share"] < DEAD_FROM]
+    if not alive:
+        raise TrainingDiverged("every diff attention module died (no hidden unit fires); try a smaller module_lrs")
+    return max(alive, key=lambda item: item.score)
+
+
+def _grown(
+    config: TrainConfig, ratio: int, lr: float, vectors: Tensor, labels: Tensor,
+    validation: tuple[Held, Held] | None, progress: Progress,
+) -> Iterator[Candidate]:
+    """The module after each epoch at this ratio and rate; stops early when it is dead."""
+    torch.manual_seed(config.seed)
+    module = DiffAttention(vectors.shape[1], ratio, config.transform, config.tied, config.activation, config.distance)
+    optimizer = torch.optim.Adam(module.parameters(), lr=lr)
+    for epoch in range(config.module_epochs):
+        seed = epoch_seed(config.seed, epoch)
+        batches = people_batches(labels, config.people_per_batch, config.crops_per_person, seed)
+        for step, index in enumerate(batches):
+            loss = _step(config, module, optimizer, vectors[index], labels[index])
+            progress(epoch + 1, config.module_epochs, step + 1, len(batches), {"loss": loss})
+        facts = {"module_lr": lr, "module_ratio": float(ratio), "loss": loss}
+        candidate = _judged(copy.deepcopy(module), vectors, validation, facts)
+        progress(epoch + 1, config.module_epochs, 0, 0, candidate.facts)
+        yield candidate
+        if candidate.facts["dead_share"] >= DEAD_FROM:
+            return
+
+
+def _step(
+    config: TrainConfig, module: DiffAttention, optimizer: torch.optim.Optimizer, vectors: Tensor, labels: Tensor
+) -> float:
+    table = module.distance_matrix(vectors, vectors, normalise=config.normalise_train)
+    weighted = config.triplet == "weighted"
+    loss = WEIGHT * (weighted_regularised(table, labels) if weighted else batch_hard(table, labels, soft=True))
+    said = float(loss.detach())
+    if not math.isfinite(said):
+        raise TrainingDiverged(f"the module's loss is {said}; try a smaller module_lrs")
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return said
+
+
+def _judged(
+    module: DiffAttention, vectors: Tensor, validation: tuple[Held, Held] | None, facts: dict[str, float]
+) -> Candidate:
+    """A module with its figures; the dead share is taken over pairs of the frozen features themselves."""
+    some = vectors[torch.linspace(0, len(vectors) - 1, min(64, len(vectors))).long()]
+    facts = facts | {"dead_share": module.dead_share(some[:, None], some[None])}
+    if validation is None:
+        return Candidate(module, -facts.get("loss", 0.0), facts)
+    facts |= figures(*validation, module)
+    return Candidate(module, facts["attention_map"], facts)

@@ -1,0 +1,76 @@
+"""How a model starts: random weights, an ONNX extractor, an earlier bundle or checkpoint, or ImageNet weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..errors import BadConfig
+from ..models import build
+from ..models.osnet import OSNet
+from ..models.reid_model import ReidModel
+from .config import TrainConfig
+from .crops import Crops
+
+SAMPLE = 256
+
+
+def model_config(config: TrainConfig) -> dict[str, Any]:
+    """What `models.build` needs, and what the bundle's manifest keeps under `config`."""
+    module = {"ratio": config.ratio, "transform": config.transform, "tied": config.tied,
+              "activation": config.activation, "distance": config.distance}
+    return {"backbone": config.backbone, "options": dict(config.extra), "diff_attention": module}
+
+
+def start_model(config: TrainConfig, crops: Crops) -> ReidModel:
+    """The model of the first step, seeded. Raises BadConfig when `init` cannot be used with this backbone."""
+    torch.manual_seed(config.seed)
+    model = build({**model_config(config), "classes": crops.people})
+    sample = torch.randperm(len(crops.images))[:SAMPLE]
+    if config.init == "imagenet":
+        _load_imagenet(model)
+    elif config.init.endswith(".onnx"):
+        _load_onnx(model, config.init, crops.batch(sample))
+    elif config.init:
+        _load_weights(model, Path(config.init))
+    model.bf16 = config.bf16
+    return model
+
+
+def _load_onnx(model: ReidModel, path: str, sample: torch.Tensor) -> None:
+    from ..models.onnx_init import load_onnx_osnet
+
+    if not isinstance(model.backbone, OSNet):
+        raise BadConfig("an .onnx file can start an osnet backbone only", option="init")
+    load_onnx_osnet(model.backbone, path, sample)
+    model.settle_neck(sample)
+
+
+def _load_imagenet(model: ReidModel) -> None:
+    load = getattr(model.backbone, "load_imagenet", None)
+    if load is None:
+        raise BadConfig("this backbone has no ImageNet weights; leave init empty or give a file", option="init")
+    load()
+
+
+def _load_weights(model: ReidModel, path: Path) -> None:
+    """Everything of the file that fits by name and shape; the backbone must fit whole."""
+    state = _state_of(path)
+    own = model.state_dict()
+    fitting = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
+    missing = [name for name in own if name.startswith("backbone.") and name not in fitting]
+    if missing:
+        raise BadConfig(f"{path} does not fit the backbone: {missing[0]} is missing or of another shape", option="init")
+    model.load_state_dict(fitting, strict=False)
+
+
+def _state_of(path: Path) -> dict[str, torch.Tensor]:
+    from .. import bundle
+    from . import checkpoint
+
+    if path.suffix == ".reid":
+        return bundle.read(path).state_dict
+    state = checkpoint.load(path)
+    return dict(state.get("average", state))
