@@ -1,0 +1,87 @@
+"""manage.py import_gallery SOURCE: crops from a folder, a ZIP, a CSV manifest or Market-1501 names."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _
+
+from citysearch.gallery import layouts, services
+from citysearch.gallery.commanding import refusals, shown_progress
+from citysearch.gallery.models import Crop, GalleryImport
+from citysearch.progress import add_progress_option
+from citysearch.research.queries import active_model_or_refuse
+from units.models import Camera
+
+LAYOUTS = ("auto", "folder", "zip", "manifest", "market1501")
+LINES_SHOWN = 20
+
+
+class Command(BaseCommand):
+    help = (
+        "Import crops. A broken picture is a line of the report, a known one is left alone, Ctrl-C keeps what is in. "
+        "Layouts: a folder per camera code; a ZIP of such folders or with a manifest.csv; a CSV "
+        "path,camera_code,captured_at[,person_id]; Market-1501 names."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("source", type=Path, help="folder, .zip or .csv")
+        parser.add_argument("--layout", choices=LAYOUTS, default="auto", help="what the source looks like")
+        parser.add_argument(
+            "--cameras",
+            default="",
+            metavar="CODE,CODE,...",
+            help="the cameras that c1, c2, ... of Market-1501 stand for (the first six by code unless given), "
+            "or NAME=CODE,... where the source has other names for them",
+        )
+        parser.add_argument(
+            "--subset", default=layouts.Options.subset, help="folder of a Market-1501 set (bounding_box_test)"
+        )
+        parser.add_argument("--index", action="store_true", help="extract the features here, instead of in a worker")
+        add_progress_option(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        source: Path = options["source"]
+        layout = layouts.layout_of(source) if options["layout"] == "auto" else options["layout"]
+        names = camera_names(options["cameras"])
+        with refusals(), shown_progress(_("crops"), options) as progress:
+            row = services.crops_import(
+                source, layout, camera_map=names, subset=options["subset"], progress=progress
+            )
+        self._tell(row)
+        if row.state == GalleryImport.State.FAILED:
+            raise CommandError(row.message)
+        if options["index"]:
+            self._index(row, options)
+
+    def _tell(self, row: GalleryImport) -> None:
+        for line in row.lines.all()[:LINES_SHOWN]:
+            self.stderr.write(f"{line.line}: {line.name}: {line.message}")
+        if row.refused > LINES_SHOWN:
+            words = {"count": row.refused - LINES_SHOWN, "id": row.pk}
+            self.stderr.write(_("... and %(count)d more, see import %(id)d.") % words)
+        words = {"added": row.added, "known": row.known, "refused": row.refused, "total": row.total}
+        self.stdout.write(_("%(total)d pictures: %(added)d added, %(known)d known, %(refused)d refused.") % words)
+
+    def _index(self, row: GalleryImport, options: dict[str, Any]) -> None:
+        cameras = Crop.objects.filter(gallery_import=row).order_by().values_list("camera_id", flat=True).distinct()
+        with refusals(), shown_progress(_("features"), options) as progress:
+            count = services.index_cameras(list(cameras), active_model_or_refuse(), progress)
+        self.stdout.write(_("%(count)d crops indexed.") % {"count": count})
+
+
+def camera_names(text: str) -> dict[str, str] | None:
+    """"A,B" -> {"1": "A", "2": "B"}; "x=A,y=B" -> {"x": "A", "y": "B"}; "" -> None. Raises CommandError."""
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    pairs = [word.partition("=") for word in words]
+    names = {
+        name if equals else str(number): code if equals else name
+        for number, (name, equals, code) in enumerate(pairs, start=1)
+    }
+    unknown = sorted(set(names.values()) - set(Camera.objects.values_list("code", flat=True)))
+    if unknown:
+        raise CommandError(_("There is no camera with the code %(codes)s.") % {"codes": ", ".join(unknown)})
+    return names or None
