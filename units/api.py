@@ -203,12 +203,17 @@ class CameraViewSet(viewsets.ModelViewSet):
 
     def perform_create(self, serializer: serializers.BaseSerializer[Camera]) -> None:
         within = _administered(self.request)
-        serializer.instance = services.camera_create(within, **serializer.validated_data)
+        self._answer_with(serializer, services.camera_create(within, **serializer.validated_data))
 
     def perform_update(self, serializer: serializers.BaseSerializer[Camera]) -> None:
         within = _administered(self.request)
         camera = cast(Camera, serializer.instance)
-        serializer.instance = services.camera_update(camera, within, **serializer.validated_data)
+        self._answer_with(serializer, services.camera_update(camera, within, **serializer.validated_data))
+
+    @staticmethod
+    def _answer_with(serializer: serializers.BaseSerializer[Camera], camera: Camera) -> None:
+        serializer.instance = camera
+        serializer.context["unit_paths"] = unit_paths([camera.unit])
 
     def perform_destroy(self, instance: Camera) -> None:
         services.camera_delete(instance)

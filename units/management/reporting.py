@@ -28,5 +28,6 @@ def imported(
 
 def summary(report: ImportReport) -> str:
     """One line: what was, or in a dry run would be, added, changed, left and refused."""
-    counts = f"{report.added} added, {report.changed} changed, {report.unchanged} unchanged, {len(report.errors)} refused"
+    done = f"{report.added} added, {report.changed} changed, {report.unchanged} unchanged"
+    counts = f"{done}, {len(report.errors)} refused"
     return f"{counts}. Nothing was changed (dry run)." if report.dry_run else f"{counts}."

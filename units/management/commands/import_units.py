@@ -15,9 +15,9 @@ from units.services import units_import
 
 class Command(BaseCommand):
     help = (
-        "Import units from a GeoJSON FeatureCollection or a CSV table. Needed are code, name and level (city, district, "
-        "street, region, grid, or 1 to 5); parent (the code of the unit above; found by the code when left out), "
-        "free_code and polygon (GeoJSON text in a CSV) may be given. A known code is changed, another one added. "
+        "Import units from a GeoJSON FeatureCollection or a CSV table. Needed are code, name and level (city, "
+        "district, street, region, grid, or 1 to 5); parent (the code of the unit above; found by the code when left "
+        "out), free_code and polygon (GeoJSON text in a CSV) may be given. A known code is changed, another one added. "
         "Bad lines are reported and the rest goes on."
     )
 
