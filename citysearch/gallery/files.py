@@ -79,7 +79,11 @@ def picture_read(image: str) -> bytes:
 
 
 def picture_type(image: str) -> str:
-    return CONTENT_TYPES.get(Path(image).suffix, "application/octet-stream")
+    return CONTENT_TYPES.get(suffix_of(image), "application/octet-stream")
+
+
+def suffix_of(image: str) -> str:
+    return Path(image).suffix
 
 
 def pictures_remove(images: Collection[str]) -> int:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypedDict
 
 import numpy as np
-from django.db.models import Count, Max, QuerySet, Sum
+from django.db.models import Count, DateTimeField, DurationField, ExpressionWrapper, F, Max, QuerySet, Sum, Value
 from django.urls import reverse
 from numpy.typing import NDArray
 
@@ -98,6 +98,17 @@ def crop_url(crop: Crop | int) -> str:
 def true_time(crop: Crop) -> datetime:
     """When it happened: the camera's clock less its offset. The crop's camera should be loaded."""
     return crop.captured_at - timedelta(seconds=crop.camera.clock_offset_s)
+
+
+def crops_between(crops: QuerySet[Crop], start: datetime | None, end: datetime | None) -> QuerySet[Crop]:
+    """The crops taken within [start, end] of true time; each camera's clock is corrected by its offset."""
+    if start is None and end is None:
+        return crops
+    second = Value(timedelta(seconds=1), output_field=DurationField())
+    offset = ExpressionWrapper(F("camera__clock_offset_s") * second, output_field=DurationField())
+    taken = ExpressionWrapper(F("captured_at") - offset, output_field=DateTimeField())
+    bounds = {name: moment for name, moment in {"taken__gte": start, "taken__lte": end}.items() if moment}
+    return crops.alias(taken=taken).filter(**bounds)
 
 
 def _rows_of(

@@ -7,10 +7,13 @@ writer, a row names a whole file, and running the same thing again goes on where
 from __future__ import annotations
 
 import logging
+import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import IntegrityError, transaction
@@ -21,9 +24,13 @@ from citysearch.errors import Conflict, ServiceError
 from citysearch.gallery import layouts
 from citysearch.gallery.adding import Arrival, Batch, BulkReport, CropItem, Outcome, batches, checked_size, clean_text
 from citysearch.gallery.erasing import ErasureReport, crops_erase, crops_purge
-from citysearch.gallery.indexing import index_cameras, index_request, version_index
+from citysearch.gallery.files import DiskFull
+from citysearch.gallery.indexing import index_cameras, index_request, sent, version_index, version_index_request
 from citysearch.gallery.models import Crop, GalleryImport
-from citysearch.gallery.reasons import Refused
+from citysearch.gallery.moments import moment_of
+from citysearch.gallery.reasons import REASONS, Refused
+from citysearch.gallery.spool import spool_path, spool_remove, spool_write
+from reid_engine.photo import MAX_BYTES
 from units.access import cameras_of
 from units.models import Camera, Role
 
@@ -37,18 +44,30 @@ __all__ = [
     "crops_erase",
     "crops_import",
     "crops_purge",
+    "crops_upload",
     "import_create",
     "import_fail",
+    "import_rerun",
     "import_run",
+    "import_upload",
     "index_cameras",
     "index_request",
     "version_index",
+    "version_index_request",
 ]
 
 log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], object]
 User = AbstractBaseUser | AnonymousUser
+
+
+class Upload(Protocol):
+    """A file as a web request brings it."""
+
+    name: str | None
+
+    def read(self, num_bytes: int | None = None, /) -> bytes: ...
 
 
 def crop_add(
@@ -125,6 +144,72 @@ def import_run(
             GalleryImport.objects.filter(pk=row.pk).update(total=len(found))
             _entries_add(row, found, cameras, progress)
     return row
+
+
+def crops_upload(
+    camera: Camera, uploads: Iterable[Upload], user: User, captured_at: datetime | None = None
+) -> tuple[GalleryImport, BulkReport]:
+    """Add pictures sent over the API, recorded as an import of their own; they are indexed once this is committed.
+
+    Each is as old as it says (`captured_at`, else its name, else its EXIF), else it was taken just now. Raises
+    DiskFull with what was committed kept.
+    """
+    row = import_create(GalleryImport.Layout.API, camera.code, user)
+    _import_begin(row)
+    outcomes: list[Outcome] = []
+    try:
+        for batch in batches(_uploaded(camera, line, upload, captured_at) for line, upload in enumerate(uploads, 1)):
+            outcomes += Batch(batch, row).add()
+    except DiskFull as error:
+        import_fail(row, error.message)
+        raise
+    GalleryImport.objects.filter(pk=row.pk).update(total=len(outcomes))
+    _import_end(row, GalleryImport.State.DONE, "")
+    return row, BulkReport(tuple(outcomes))
+
+
+def _uploaded(camera: Camera, line: int, upload: Upload, captured_at: datetime | None) -> Arrival:
+    """An upload is read no further than a picture may be long."""
+    name = clean_text(upload.name or "", 300)
+    data = upload.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        return Outcome(line, name, "too_large", message=str(REASONS["too_large"]))
+    return camera, CropItem(data, captured_at or moment_of(name, data, timezone.now()), name, line=line)
+
+
+def import_upload(name: str, chunks: Iterable[bytes], user: User) -> GalleryImport:
+    """Keep an uploaded ZIP and queue its import. Raises BadSource for what is no ZIP, DiskFull.
+
+    Without a broker the import stays queued until a worker starts.
+    """
+    row = import_create(GalleryImport.Layout.ZIP, name, user)
+    try:
+        path = spool_write(row.pk, chunks)
+        if not zipfile.is_zipfile(path):
+            raise layouts.BadSource(_("%(path)s is no ZIP archive that can be read.") % {"path": name})
+    except BaseException:
+        spool_remove(row.pk)
+        row.delete()
+        raise
+    import_request(row)
+    return row
+
+
+def import_rerun(row: GalleryImport) -> GalleryImport:
+    """Queue an import that failed or was killed again. Raises Conflict when it is done, or its archive is gone."""
+    if row.state == GalleryImport.State.DONE or not spool_path(row.pk).exists():
+        raise Conflict(_("There is nothing left to import; upload the archive again."))
+    GalleryImport.objects.filter(pk=row.pk).update(state=GalleryImport.State.QUEUED, message="", finished_at=None)
+    row.refresh_from_db()
+    import_request(row)
+    return row
+
+
+def import_request(row: GalleryImport) -> None:
+    """Queue an import whose archive is kept, on commit."""
+    from citysearch.gallery.tasks import import_task
+
+    transaction.on_commit(partial(sent, import_task, row.pk))
 
 
 def import_fail(row: GalleryImport, message: str) -> None:

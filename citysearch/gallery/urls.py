@@ -1,3 +1,16 @@
-from django.urls import URLPattern, URLResolver
+"""Addresses of crops and imports, below /api/v1/."""
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from django.urls import URLPattern, URLResolver, include, path
+from rest_framework.routers import SimpleRouter
+
+from citysearch.gallery.api import CameraCropsView, CropImageView, CropViewSet, ImportViewSet
+
+router = SimpleRouter(use_regex_path=False)
+router.register("crops", CropViewSet, basename="crop")
+router.register("imports", ImportViewSet, basename="import")
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("crops/<int:pk>/image/", CropImageView.as_view(), name="crop-image"),
+    path("cameras/<int:pk>/crops/", CameraCropsView.as_view(), name="camera-crops"),
+    path("", include(router.urls)),
+]

@@ -1,0 +1,222 @@
+"""Crops and imports over REST. Whatever a user has no right to see is a 404."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import Http404, HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.cache import get_conditional_response, patch_cache_control
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
+from rest_framework import mixins, status, viewsets
+from rest_framework.decorators import action
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.parsers import BaseParser, FormParser, MultiPartParser
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
+from rest_framework.views import APIView
+
+from citysearch.errors import ServiceError
+from citysearch.gallery import files, queries, services
+from citysearch.gallery.access import crops_of, get_crop_or_404, imports_of, is_administrator
+from citysearch.gallery.models import Crop, GalleryImport
+from citysearch.gallery.serializers import (
+    CropQuerySerializer,
+    CropSerializer,
+    CropUploadSerializer,
+    ErasureSerializer,
+    GalleryProblemSerializer,
+    ImportDetailSerializer,
+    ImportSerializer,
+    ImportUploadSerializer,
+    UploadReportSerializer,
+)
+from units.access import get_camera_or_404, get_unit_or_404
+from units.models import Role
+from units.tree import below
+
+NOT_FOUND = OpenApiResponse(GalleryProblemSerializer, description="No such thing, or none of yours.")
+REFUSED = OpenApiResponse(GalleryProblemSerializer, description="What was wrong, by field.")
+CONFLICT = OpenApiResponse(GalleryProblemSerializer, description="It is not in a state for this.")
+DISK_FULL = OpenApiResponse(GalleryProblemSerializer, description="The disk is full; what was committed is kept.")
+# Long enough for a page that redraws itself, short enough that an erased picture is soon gone from a browser.
+PICTURE_SECONDS = 300
+
+
+class PictureMissing(ServiceError):
+    """The row is there, its file is not."""
+
+    code = "picture_missing"
+    status = 404
+
+
+class AnyAccept(BaseContentNegotiation):
+    """An <img> accepts pictures only; an error is told as JSON all the same."""
+
+    def select_parser(self, request: Request, parsers: Any) -> BaseParser:
+        return parsers[0]
+
+    def select_renderer(
+        self, request: Request, renderers: Any, format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        return renderers[0], renderers[0].media_type
+
+
+@extend_schema_view(
+    retrieve=extend_schema(summary="One crop", responses={200: CropSerializer, 404: NOT_FOUND}),
+)
+class CropViewSet(mixins.RetrieveModelMixin, viewsets.GenericViewSet):
+    """Crops of the cameras the user works with, oldest first."""
+
+    queryset = Crop.objects.none()
+    serializer_class = CropSerializer
+    filter_backends: list[Any] = []
+    lookup_value_converter = "int"
+
+    def get_queryset(self) -> QuerySet[Crop]:
+        return crops_of(self.request.user)
+
+    def get_object(self) -> Crop:
+        return get_crop_or_404(self.request.user, self.kwargs["pk"])
+
+    @extend_schema(
+        summary="Crops by camera, unit and period",
+        parameters=[CropQuerySerializer],
+        responses={200: CropSerializer(many=True), 400: REFUSED, 404: NOT_FOUND},
+    )
+    def list(self, request: Request) -> Response:
+        page = self.paginate_queryset(self._narrowed(request))
+        return self.get_paginated_response(CropSerializer(page, many=True).data)
+
+    @extend_schema(
+        summary="Erase a crop: picture, features of every model version, candidates",
+        responses={200: ErasureSerializer, 404: NOT_FOUND, 507: DISK_FULL},
+    )
+    def destroy(self, request: Request, pk: int) -> Response:
+        crop = get_crop_or_404(request.user, pk, Role.ADMINISTRATOR)
+        return Response(services.crops_erase([crop]).as_dict())
+
+    def _narrowed(self, request: Request) -> QuerySet[Crop]:
+        wanted = _checked(CropQuerySerializer, request.query_params)
+        crops = self.get_queryset()
+        if "camera" in wanted:
+            crops = crops.filter(camera=get_camera_or_404(request.user, wanted["camera"]))
+        if "unit" in wanted:
+            unit = get_unit_or_404(request.user, wanted["unit"])
+            crops = crops.filter(below([unit.path], "camera__unit__path"))
+        return queries.crops_between(crops, wanted.get("from"), wanted.get("to"))
+
+
+class CropImageView(APIView):
+    """The picture of a crop, byte for byte as it came in."""
+
+    content_negotiation_class = AnyAccept
+
+    @extend_schema(
+        summary="The picture of a crop",
+        responses={
+            (200, "image/jpeg"): OpenApiTypes.BINARY,
+            (200, "image/png"): OpenApiTypes.BINARY,
+            (200, "image/webp"): OpenApiTypes.BINARY,
+            304: OpenApiResponse(description="The caller has it already (If-None-Match)."),
+            404: NOT_FOUND,
+        },
+    )
+    def get(self, request: Request, pk: int) -> HttpResponseBase:
+        crop = get_crop_or_404(request.user, pk)
+        etag = f'"{crop.sha256}"'
+        response: HttpResponseBase | None = get_conditional_response(request._request, etag=etag)
+        response = response or HttpResponse(_picture(crop), content_type=files.picture_type(crop.image))
+        response["ETag"] = etag
+        response["X-Content-Type-Options"] = "nosniff"
+        response["Content-Disposition"] = f'inline; filename="crop-{crop.pk}{files.suffix_of(crop.image)}"'
+        patch_cache_control(response, private=True, max_age=PICTURE_SECONDS)
+        return response
+
+
+class CameraCropsView(APIView):
+    """Pictures into the gallery of one camera."""
+
+    parser_classes = [MultiPartParser]
+
+    @extend_schema(
+        summary="Add pictures to a camera",
+        description="Up to 100 files. Each gets a result of its own: a broken picture does not stop the others, one "
+        "that this camera has already is known. For administrators.",
+        request={"multipart/form-data": CropUploadSerializer},
+        responses={
+            200: UploadReportSerializer, 201: UploadReportSerializer, 400: REFUSED, 404: NOT_FOUND, 507: DISK_FULL
+        },
+    )
+    def post(self, request: Request, pk: int) -> Response:
+        camera = get_camera_or_404(request.user, pk, Role.ADMINISTRATOR)
+        given = _checked(CropUploadSerializer, request.data)
+        row, report = services.crops_upload(camera, given["files"], request.user, given.get("captured_at"))
+        body = {"gallery_import": row.pk, "added": row.added, "known": row.known, "refused": row.refused}
+        made = status.HTTP_201_CREATED if row.added else status.HTTP_200_OK
+        return Response(UploadReportSerializer({**body, "results": report.outcomes}).data, made)
+
+
+@extend_schema_view(
+    list=extend_schema(summary="Imports, newest first", responses={200: ImportSerializer(many=True), 404: NOT_FOUND}),
+    retrieve=extend_schema(
+        summary="One import with its refused pictures", responses={200: ImportDetailSerializer, 404: NOT_FOUND}
+    ),
+)
+class ImportViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet):
+    """Imports that brought crops to the cameras an administrator looks after, and those he started."""
+
+    queryset = GalleryImport.objects.none()
+    filter_backends: list[Any] = []
+    parser_classes = [MultiPartParser, FormParser]
+    lookup_value_converter = "int"
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if not is_administrator(request.user):
+            raise Http404(_("There are no imports for you to see."))
+
+    def get_queryset(self) -> QuerySet[GalleryImport]:
+        return imports_of(self.request.user)
+
+    def get_serializer_class(self) -> type[BaseSerializer[Any]]:
+        return ImportDetailSerializer if self.action == "retrieve" else ImportSerializer
+
+    @extend_schema(
+        summary="Import a ZIP",
+        description="Folders named by camera code, or a manifest.csv (path,camera_code,captured_at[,person_id]).",
+        request={"multipart/form-data": ImportUploadSerializer},
+        responses={202: ImportSerializer, 400: REFUSED, 404: NOT_FOUND, 507: DISK_FULL},
+    )
+    def create(self, request: Request) -> Response:
+        file = _checked(ImportUploadSerializer, request.data)["file"]
+        row = services.import_upload(file.name, file.chunks(), request.user)
+        return Response(ImportSerializer(row).data, status.HTTP_202_ACCEPTED)
+
+    @extend_schema(
+        summary="Run an import again that failed or was killed; it goes on where it stopped",
+        request=None,
+        responses={202: ImportSerializer, 404: NOT_FOUND, 409: CONFLICT},
+    )
+    @action(detail=True, methods=["post"])
+    def run(self, request: Request, pk: int) -> Response:
+        row = services.import_rerun(self.get_object())
+        return Response(ImportSerializer(row).data, status.HTTP_202_ACCEPTED)
+
+
+def _checked(serializer: type[BaseSerializer[Any]], data: Any) -> dict[str, Any]:
+    checked = serializer(data=data)
+    checked.is_valid(raise_exception=True)
+    return dict(checked.validated_data)
+
+
+def _picture(crop: Crop) -> bytes:
+    try:
+        return files.picture_read(crop.image)
+    except OSError as error:
+        raise PictureMissing(_("The picture of this crop is missing on the disk; run verify_store.")) from error
