@@ -56,7 +56,7 @@ def _load_imagenet(model: ReidModel) -> None:
 
 
 def _load_weights(model: ReidModel, path: Path) -> None:
-    """Everything of the file that fits by name and shape; the backbone must fit whole."""
+    """Everything of the file that fits by name and shape; the backbone must fit but for what is new at its end."""
     state = _state_of(path)
     own = model.state_dict()
     fitting = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
@@ -73,4 +73,7 @@ def _state_of(path: Path) -> dict[str, torch.Tensor]:
     if path.suffix == ".reid":
         return bundle.read(path).state_dict
     state = checkpoint.load(path)
-    return dict(state.get("average", state))
+    state = state.get("average", state.get("state_dict", state))
+    named = {name.removeprefix("module."): value for name, value in state.items()}
+    whole = any(name.startswith("backbone.") for name in named)
+    return named if whole else {f"backbone.{name}": value for name, value in named.items()}
