@@ -11,7 +11,12 @@ from citysearch.searches.models import Search, SearchPart, SearchPhoto, Verdict
 
 
 class ReadOnly:
-    """No adding, changing or deleting, for nobody."""
+    """No adding, changing or deleting, for nobody; every field shown is plain text."""
+
+    fields: tuple[str, ...] = ()
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return self.fields
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -53,4 +58,3 @@ class SearchAdmin(ReadOnly, admin.ModelAdmin):
         "id", "case", "purpose", "user", "unit", "period_from", "period_to", "conditions", "model_version", "state",
         "stage", "counts", "coverage", "timings", "error", "attempts", "created_at", "started_at", "finished_at",
     )  # fmt: skip
-    readonly_fields = fields

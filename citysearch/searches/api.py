@@ -200,6 +200,9 @@ def _checked(kind: type[serializers.Serializer], data: Any) -> dict[str, Any]:
 
 
 def _verdicts(data: Any) -> list[dict[str, Any]]:
+    """One verdict, a list of them, or such a list under the name `verdicts`."""
+    if isinstance(data, dict) and isinstance(data.get("verdicts"), list):
+        data = data["verdicts"]
     many = isinstance(data, list)
     options: dict[str, Any] = {"many": True, "min_length": 1, "max_length": VERDICTS_AT_ONCE} if many else {}
     serializer = VerdictGivenSerializer(data=data, **options)

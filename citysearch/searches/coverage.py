@@ -71,7 +71,7 @@ def _reasons(
 
 
 def _marks(cameras: Sequence[Camera], version: ModelVersion) -> dict[int, str]:
-    partly = {row.camera_id for row in unindexed_cameras(cameras, version)}
+    partly = {camera.pk for camera in unindexed_cameras(cameras, version)}
     marks = {camera.pk: "partly_indexed" for camera in cameras if camera.pk in partly}
     away = {camera.pk: str(camera.status) for camera in cameras if camera.status != CameraStatus.ONLINE}
     return marks | away

@@ -224,8 +224,15 @@ class HitsPageSerializer(serializers.Serializer):
 
 
 class VerdictGivenSerializer(serializers.Serializer):
+    """`value` is read as `verdict` too."""
+
     crop = serializers.IntegerField(min_value=1, max_value=2**63 - 1)
     verdict = serializers.ChoiceField(Verdict.Value.choices)
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict) and "verdict" not in data and "value" in data:
+            data = {"crop": data.get("crop"), "verdict": data["value"]}
+        return super().to_internal_value(data)
 
 
 class VerdictSerializer(VerdictGivenSerializer):
