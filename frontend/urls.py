@@ -1,3 +1,21 @@
-from django.urls import URLPattern, URLResolver
+"""The addresses of the pages and of the pieces that htmx swaps into them."""
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from django.contrib.auth.views import LogoutView
+from django.urls import URLPattern, URLResolver, path
+from django.views.i18n import JavaScriptCatalog, set_language
+
+from frontend import views
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", views.home, name="home"),
+    path("login/", views.Login.as_view(), name="login"),
+    path("logout/", LogoutView.as_view(), name="logout"),
+    path("language/", set_language, name="set_language"),
+    path("strings.js", JavaScriptCatalog.as_view(), name="javascript-catalog"),
+    path("search/<uuid:pk>", views.search, name="search"),
+    path("search/<uuid:pk>/status", views.search_status, name="search-status"),
+    path("searches/", views.searches, name="searches"),
+    path("units/<int:pk>/", views.unit, name="unit"),
+    path("units/<int:pk>/panel", views.unit_panel, name="unit-panel"),
+    path("units/tree", views.unit_tree, name="unit-tree"),
+]

@@ -1,0 +1,318 @@
+"""What each page shows, as plain values for its template. Reads only; rights come from the apps' access modules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from statistics import median
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Max, Q, QuerySet
+from django.http import Http404
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+
+from citysearch.demo.queries import sample_photos
+from citysearch.gallery.queries import crop_url, gallery_counts
+from citysearch.research.queries import active_model
+from citysearch.searches.access import SEARCHERS, searches_of
+from citysearch.searches.models import Search
+from citysearch.searches.queries import photo_url, search_state, with_state
+from units.access import READERS, User, get_unit_or_404, granted_paths, roles_of, units_of
+from units.models import CameraStatus, SensorKind, Unit
+from units.queries import unit_context
+from units.tree import ancestor_paths, ancestors, below, children
+
+RECENT = 5
+FOUND_UNITS = 60
+# Below this likelihood a page says "probably not in this gallery"; the slider of the page starts here.
+FLOOR = 0.1
+LIVE = (Search.State.QUEUED, Search.State.RUNNING)
+STAGES = (Search.Stage.CHECK, Search.Stage.AUGMENT, Search.Stage.EXTRACT, Search.Stage.MATCH, Search.Stage.PATH)
+
+
+def search_page(user: User, search: Search | None, unit: str = "") -> dict[str, Any]:
+    """The workbench: a new search (in the unit with this id, if any), or one that exists."""
+    return {
+        "search": search_state(search) if search else None,
+        "run": run_of(search, user) if search else {"state": "empty"},
+        "unit": search.unit_id if search else unit,
+        "may_search": bool(roles_of(user) & set(SEARCHERS)),
+        "tree": tree_nodes(user),
+        "recent": searches_by(user)[:RECENT],
+        "samples": sample_photos(),
+        "kinds": SensorKind.choices,
+        "conditions": search.conditions if search else [],
+        "photos": _photos(search) if search else [],
+        "period_from": _input_time(search.period_from if search else None),
+        "period_to": _input_time(search.period_to if search else None),
+        **_addresses(),
+    }
+
+
+def _photos(search: Search) -> list[dict[str, Any]]:
+    """The photos of a search as the page keeps them: name, address, quality."""
+    photos = search.photos.all()
+    return [{"name": f"photo-{photo.position + 1}", "url": photo_url(photo), "quality": photo.quality} for photo in photos]
+
+
+def _addresses() -> dict[str, Any]:
+    """What the scripts need to know of the server."""
+    nobody = str(UUID(int=0))
+    return {
+        "api": "/api/v1/",
+        "page_url": reverse("search", args=[nobody]).removesuffix(nobody),
+        "crop_url": crop_url(0),
+        "time_zone": settings.TIME_ZONE,
+        "photos_max": settings.PHOTOS_MAX,
+    }
+
+
+def _input_time(moment: datetime | None) -> str:
+    """A moment as a datetime-local input wants it."""
+    return timezone.localtime(moment).strftime("%Y-%m-%dT%H:%M") if moment else ""
+
+
+# A search as it runs.
+
+
+def search_or_404(user: User, pk: UUID) -> Search:
+    """A search the user may see, with all that `run_of` and `search_state` need."""
+    found = with_state(searches_of(user)).filter(pk=pk).first()
+    if found is None:
+        raise Http404(_("There is no such search."))
+    return found
+
+
+def run_of(search: Search, user: User) -> dict[str, Any]:
+    """Stages, counts, coverage, parts and what to say when there is nothing to show."""
+    state = search_state(search)
+    counts = state["counts"]
+    parts = _parts(search)
+    run = {
+        "id": search.pk,
+        "state": state["state"],
+        "live": state["state"] in LIVE,
+        "revision": _revision(search, counts),
+        "stages": _stages(state, counts),
+        "elapsed": _elapsed(search),
+        "parts": parts,
+        "parts_total": counts.get("parts", 0),
+        "crops_text": number_format(counts.get("crops", 0), use_l10n=True, force_grouping=True),
+        "error": state["error"] and state["error"] | {"stage": _stage_name(state["error"].get("stage"))},
+        "message": state["notice"] and state["notice"]["message"],
+        "stale": state["stale"],
+        "rescoring": state["rescoring"],
+        "exact": counts.get("exact", True),
+        **{name: counts.get(name, 0) for name in ("parts_done", "cameras", "crops", "candidates", "sightings")},
+    }
+    return run | _skipped(state["coverage"]) | _nothing(search, run, user)
+
+
+def _revision(search: Any, counts: dict[str, Any]) -> str:
+    """Changes whenever hits, verdicts, path or state have changed."""
+    moved = (search.state, search.stage, counts.get("parts_done", 0), counts.get("candidates", 0))
+    return ".".join(map(str, (*moved, search.newest_verdict, search.scored_verdict)))
+
+
+def _stages(state: dict[str, Any], counts: dict[str, Any]) -> list[dict[str, str]]:
+    now = STAGES.index(state["stage"]) if state["stage"] in STAGES else len(STAGES)
+    if state["state"] == Search.State.QUEUED:
+        now = -1
+    return [
+        {"label": str(stage.label), "status": _place(place, now), "note": _stage_note(stage, place, now, state, counts)}
+        for place, stage in enumerate(STAGES)
+    ]
+
+
+def _place(place: int, now: int) -> str:
+    if place == now:
+        return "now"
+    return "done" if place < now else "todo"
+
+
+def _stage_note(stage: str, place: int, now: int, state: dict[str, Any], counts: dict[str, Any]) -> str:
+    """Units counted while they are compared, seconds once a stage is over."""
+    if stage == Search.Stage.MATCH and counts.get("parts"):
+        values = {"done": counts["parts_done"], "total": counts["parts"]}
+        return _("%(done)s of %(total)s units") % values
+    seconds = state["timings"].get(stage)
+    return _("%(seconds)s s") % {"seconds": f"{seconds:.1f}"} if place < now and seconds else ""
+
+
+def _stage_name(stage: str | None) -> str:
+    return str(Search.Stage(stage).label) if stage in Search.Stage.values else ""
+
+
+def _elapsed(search: Search) -> float:
+    end = search.finished_at or timezone.now()
+    return max(0.0, (end - search.created_at).total_seconds())
+
+
+def _parts(search: Search) -> list[dict[str, Any]]:
+    rows = search.parts.select_related("unit").order_by("position").defer("unit__polygon")
+    return [
+        {
+            "name": part.unit.name,
+            "done": part.done,
+            "cameras": part.cameras if part.done else "",
+            "crops": part.crops if part.done else "",
+            "seconds": part.seconds,
+            "exact": part.exact,
+            "status": "done" if part.done else ("todo" if search.state in LIVE else "skipped"),
+        }
+        for part in rows
+    ]
+
+
+def _skipped(coverage: dict[str, Any]) -> dict[str, Any]:
+    """Why cameras were left out, counted and by name; and those that were searched with a mark."""
+    reasons = coverage.get("reasons", {})
+    lines = coverage.get("list", [])
+    return {
+        "skipped_total": coverage.get("skipped", 0),
+        "skipped": [{"label": reason_words(reason), "count": count} for reason, count in sorted(reasons.items())],
+        "skipped_cameras": [line | {"label": reason_words(line["reason"])} for line in lines if "reason" in line],
+        "marked_cameras": [line | {"label": reason_words(line["mark"])} for line in lines if "mark" in line],
+    }
+
+
+def reason_words(reason: str) -> str:
+    """Why a camera was skipped, or what to know of one that was not, in the reader's language."""
+    words = {
+        "no_permission": _("without your rights"),
+        "no_crops": _("without crops"),
+        "not_indexed": _("not indexed yet"),
+        "other_model": _("indexed by another model version"),
+        "no_crops_in_period": _("without crops in the chosen time"),
+        "partly_indexed": _("searched, but not all of its crops are indexed yet"),
+        "offline": _("searched, though offline now: its newest crops may be missing"),
+        "maintenance": _("searched, though in maintenance now"),
+    }
+    return words.get(reason, reason)
+
+
+def _nothing(search: Search, run: dict[str, Any], user: User) -> dict[str, Any]:
+    """Whether a finished search found nobody, the best it saw, and where to look further."""
+    if search.state != Search.State.DONE:
+        return {"nothing": False}
+    best = search.candidates.aggregate(best=Max("likelihood"))["best"]
+    if best is not None and best >= FLOOR:
+        return {"nothing": False, "best": best}
+    return {
+        "nothing": True,
+        "best": best,
+        "wider": ancestors(search.unit).filter(pk__in=units_of(user, *SEARCHERS)).last(),
+        "has_period": bool(search.period_from or search.period_to or search.conditions),
+    }
+
+
+# My searches.
+
+
+def searches_by(user: User, words: str = "") -> QuerySet[Search]:
+    """What the user started and may still see, newest first; with `words` in case or purpose."""
+    mine = searches_of(user).filter(user_id=user.pk).select_related("unit").defer("trajectory", "features")
+    return mine.filter(Q(case__icontains=words) | Q(purpose__icontains=words)) if words else mine
+
+
+def search_lines(searches: Iterable[Search]) -> list[dict[str, Any]]:
+    """Each search with its first photo's address."""
+    return [{"search": search, "thumb": _thumb(search)} for search in searches]
+
+
+def _thumb(search: Search) -> str:
+    photos = list(search.photos.all())
+    return photo_url(photos[0]) if photos else ""
+
+
+# Units.
+
+
+def tree_nodes(user: User, parent: str = "", words: str = "") -> list[dict[str, Any]]:
+    """Branches of the unit tree: those below `parent`, those called like `words`, or the top.
+
+    Who has rights in a part of the city sees the way to it, greyed and without counts.
+    """
+    if words:
+        return _nodes(user, _readable(user).filter(Q(name__icontains=words) | Q(code__startswith=words))[:FOUND_UNITS])
+    if parent:
+        return _nodes(user, children(get_unit_or_404(user, parent, *READERS)))
+    return _top(user)
+
+
+def _readable(user: User) -> QuerySet[Unit]:
+    return units_of(user, *READERS).defer("polygon")
+
+
+def _top(user: User) -> list[dict[str, Any]]:
+    """The topmost units of the user, each below the units that lead to it; one single root is shown opened."""
+    paths = granted_paths(user, *READERS)
+    if paths is None:
+        paths = list(Unit.objects.filter(depth=1).values_list("path", flat=True))
+    wanted = {above for path in paths for above in [*ancestor_paths(path), path]}
+    nodes = _nested(_nodes(user, Unit.objects.filter(path__in=wanted).order_by("path")))
+    if len(nodes) == 1 and nodes[0]["allowed"] and not nodes[0]["leaf"]:
+        nodes[0]["children"] = _nodes(user, Unit.objects.filter(below([nodes[0]["path"]]), depth=nodes[0]["level"] + 1))
+    return nodes
+
+
+def _nested(nodes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    by_path = {node["path"]: node for node in nodes}
+    roots = []
+    for node in nodes:
+        above = by_path.get(node["path"][: -Unit.steplen])
+        (above["children"] if above else roots).append(node)
+    return roots
+
+
+def _nodes(user: User, units: Iterable[Unit]) -> list[dict[str, Any]]:
+    units = list(units)
+    allowed = set(_readable(user).filter(pk__in=[unit.pk for unit in units]).values_list("pk", flat=True))
+    counts = gallery_counts(units, active_model())
+    return [_node(unit, unit.pk in allowed, counts[unit.pk]) for unit in units]
+
+
+def _node(unit: Unit, allowed: bool, counts: Any) -> dict[str, Any]:
+    node = {"id": unit.pk, "name": unit.name, "code": unit.code, "level": unit.level, "path": unit.path}
+    node |= {"leaf": unit.is_leaf(), "allowed": allowed, "children": []}
+    if allowed:
+        node |= {"cameras": counts["cameras"], "crops": counts["crops"], "last": counts["last_captured"]}
+    return node
+
+
+def unit_page(user: User, unit: Unit) -> dict[str, Any]:
+    """A unit's own page: its data, what lies below it, and the way up as far as the user may see."""
+    return unit_data(unit) | {
+        "ancestors": ancestors(unit).filter(pk__in=units_of(user, *READERS)),
+        "children": _nodes(user, children(unit)),
+        "may_search": bool(roles_of(user) & set(SEARCHERS)),
+    }
+
+
+def unit_data(unit: Unit) -> dict[str, Any]:
+    """Government data and sensor readings of a unit, with the figures each plot is read by."""
+    context = unit_context(unit)
+    series = [_series(row) for row in context["sensors"] if row["points"]]
+    times = [time for row in series for time, _value in row["points"]]
+    return {
+        "unit": unit,
+        "counts": gallery_counts([unit], active_model())[unit.pk],
+        "offline": sum(n for status, n in context["cameras"].items() if status in CameraStatus.values[1:]),
+        "indicators": context["indicators"],
+        "series": series,
+        "series_from": min(times, default=None),
+        "series_to": max(times, default=None),
+    }
+
+
+def _series(row: dict[str, Any]) -> dict[str, Any]:
+    points = [(datetime.fromisoformat(time), value) for time, value in row["points"]]
+    values = [value for _time, value in points]
+    source = None if row["own"] else (row["source"] or {}).get("name", _("mean of the units below"))
+    figures = {"last": values[-1], "low": min(values), "high": max(values), "median": round(median(values), 1)}
+    return {"kind": row["kind"], "label": row["label"], "points": points, "source": source, **figures}

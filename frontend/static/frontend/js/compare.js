@@ -1,0 +1,84 @@
+// The enlarged hit: query and crop side by side, every crop of the sighting, the facts.
+
+import { decimal, fullTime, likelihoodWords, percent } from "./format.js";
+import { gettext, interpolate } from "./i18n.js";
+import { app, byId, cropUrl, element } from "./page.js";
+import { judge, move, press, selected } from "./hits.js";
+import { get, watch } from "./store.js";
+
+const dialog = byId("compare");
+let photo = 0;
+
+export const isOpen = () => dialog.open;
+
+export function toggle() {
+  if (dialog.open) dialog.close();
+  else if (selected()) {
+    photo = 0;
+    render();
+    dialog.showModal();
+  }
+}
+
+function render() {
+  const hit = selected();
+  if (!hit) return;
+  const photos = get("photos");
+  byId("compare-title").textContent = `${likelihoodWords(hit.likelihood)} · ${percent(hit.likelihood)}`;
+  byId("compare-query").src = photos[photo % photos.length]?.url ?? "";
+  showCrop(hit, hit.crop);
+  facts(hit);
+  burst(hit);
+  for (const button of dialog.querySelectorAll("button[data-verdict]")) press(button, hit.verdict);
+}
+
+function showCrop(hit, id) {
+  byId("compare-crop").src = id === hit.crop ? hit.image : cropUrl(id);
+  byId("compare-crop").alt = interpolate(gettext("Crop of %(camera)s"), { camera: hit.camera.name });
+  byId("compare-caption").textContent = interpolate(gettext("Crop %(id)s"), { id });
+  for (const button of byId("compare-burst").children) button.setAttribute("aria-pressed", String(Number(button.dataset.crop) === id));
+}
+
+function facts(hit) {
+  const rows = [
+    [gettext("Camera"), hit.camera.name, "lead"],
+    [gettext("Code"), hit.camera.code],
+    [gettext("Unit"), hit.unit_path],
+    [gettext("Time"), fullTime(hit.time)],
+    hit.camera_time && hit.camera_time !== hit.time ? [gettext("The camera's own clock"), fullTime(hit.camera_time)] : null,
+    [gettext("Likelihood"), interpolate(gettext("Of 100 pairs as alike as this one, %(n)s show the same person."), { n: Math.round(hit.likelihood * 100) })],
+    [gettext("Distance"), interpolate(gettext("%(d)s (smaller is closer)"), { d: new Intl.NumberFormat(document.documentElement.lang, { maximumFractionDigits: 3 }).format(hit.distance) })],
+    hit.cosine != null ? [gettext("Plain cosine"), decimal(hit.cosine)] : null,
+  ];
+  const cells = rows.filter(Boolean).flatMap(([name, text, style]) => [element("dt", { text: name }), element("dd", { text, class: style })]);
+  byId("compare-facts").replaceChildren(...cells);
+}
+
+function burst(hit) {
+  const ids = hit.burst?.length > 1 ? hit.burst : [];
+  byId("compare-burst").replaceChildren(
+    ...ids.map((id, index) => {
+      const label = interpolate(gettext("Crop %(n)s of %(total)s"), { n: index + 1, total: ids.length });
+      const picture = element("img", { src: cropUrl(id), alt: label, loading: "lazy", width: 36, height: 72 });
+      const button = element("button", { type: "button", "data-crop": id, "aria-pressed": String(id === hit.crop) }, picture);
+      button.addEventListener("click", () => showCrop(hit, id));
+      return button;
+    }),
+  );
+}
+
+export function start() {
+  app.addEventListener("enlarge", toggle);
+  byId("compare-query").addEventListener("click", () => {
+    photo += 1;
+    render();
+  });
+  for (const button of dialog.querySelectorAll("[data-move]")) button.addEventListener("click", () => move(Number(button.dataset.move)));
+  for (const button of dialog.querySelectorAll("button[data-verdict]")) button.addEventListener("click", () => judge(button.dataset.verdict));
+  for (const box of document.querySelectorAll("dialog")) {
+    box.addEventListener("click", (event) => {
+      if (event.target === box || event.target.closest("[data-close]")) box.close();
+    });
+  }
+  watch(["selected", "hits"], () => dialog.open && render());
+}

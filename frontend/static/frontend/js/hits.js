@@ -1,0 +1,215 @@
+// Hits as cards: kept, moved and changed by key, so that nothing jumps while more of them arrive.
+
+import { send } from "./api.js";
+import { fullTime, likelihoodWords, number, percent, seconds, tone } from "./format.js";
+import { gettext, interpolate, ngettext } from "./i18n.js";
+import { announce, app, byId, calm, show } from "./page.js";
+import { hurry } from "./run.js";
+import { get, set, watch } from "./store.js";
+
+const list = byId("hits");
+const template = byId("hit-card").content.firstElementChild;
+const cards = new Map();
+const ORDERS = {
+  likelihood: (one, other) => one.rank - other.rank,
+  time: (one, other) => one.at - other.at || one.rank - other.rank,
+  camera: (one, other) => one.camera.name.localeCompare(other.camera.name) || one.at - other.at,
+};
+// Verdicts that were given here and that the server has not confirmed yet.
+const pending = new Map();
+
+export const keyOf = (hit) => String(hit.crop);
+
+/** The hits that pass the slider and the time window, sorted; a hit with a verdict always passes. */
+function choose() {
+  const [floor, span] = [get("floor"), get("window")];
+  const judged = (hit) => hit.verdict && hit.verdict !== "undecided";
+  const passes = (hit) => (hit.likelihood >= floor || judged(hit)) && (!span || (hit.at >= span[0] && hit.at <= span[1]));
+  set("shown", prepared().filter(passes).sort(ORDERS[get("sort")]));
+}
+
+function prepared() {
+  for (const hit of get("hits")) {
+    hit.at ??= seconds(hit.time);
+    if (pending.has(keyOf(hit))) hit.verdict = pending.get(keyOf(hit));
+  }
+  return get("hits");
+}
+
+function render() {
+  const shown = get("shown");
+  const stops = new Map((get("path")?.stops ?? []).map((stop) => [stop.sighting, stop.number]));
+  const wanted = new Set(shown.map(keyOf));
+  for (const [key, card] of cards) if (!wanted.has(key)) drop(key, card);
+  let before = null;
+  shown.forEach((hit, index) => {
+    const card = cards.get(keyOf(hit)) ?? make(hit);
+    fill(card, hit, index, stops.get(hit.sighting));
+    const next = before ? before.nextElementSibling : list.firstElementChild;
+    if (next !== card) list.insertBefore(card, next);
+    before = card;
+  });
+  note(shown.length);
+}
+
+function drop(key, card) {
+  card.remove();
+  cards.delete(key);
+}
+
+function make(hit) {
+  const card = template.cloneNode(true);
+  card.dataset.key = keyOf(hit);
+  cards.set(keyOf(hit), card);
+  return card;
+}
+
+const queryPhoto = () => get("photos")[0]?.url ?? "";
+
+function fill(card, hit, index, stop) {
+  const level = tone(hit.likelihood);
+  const article = card.firstElementChild;
+  const field = (name) => card.querySelector(`[data-f=${name}]`);
+  const put = (name, text) => {
+    if (field(name).textContent !== text) field(name).textContent = text;
+  };
+  article.className = `hit tone-${level}`;
+  article.style.setProperty("--likelihood", hit.likelihood.toFixed(3));
+  article.dataset.verdict = hit.verdict ?? "undecided";
+  article.setAttribute("aria-label", describe(hit, index));
+  put("rank", String(index + 1));
+  put("words", likelihoodWords(hit.likelihood));
+  put("percent", percent(hit.likelihood));
+  field("percent").title = interpolate(gettext("Of 100 pairs as alike as this one, %(n)s show the same person."), { n: Math.round(hit.likelihood * 100) });
+  put("camera", hit.camera.name);
+  put("code", hit.camera.code);
+  put("unit", hit.unit_path);
+  field("unit").title = hit.unit_path;
+  put("time", fullTime(hit.time));
+  field("time").dateTime = hit.time;
+  put("burst", hit.burst_count > 1 ? interpolate(ngettext("%(n)s crop", "%(n)s crops", hit.burst_count), { n: hit.burst_count }) : "");
+  put("stop", stop ? String(stop) : "");
+  field("stop").title = stop ? interpolate(gettext("Stop %(n)s on the path"), { n: stop }) : "";
+  show(field("stop"), Boolean(stop));
+  pictures(card, hit);
+  for (const button of card.querySelectorAll("[data-verdict]")) press(button, hit.verdict);
+  mark(card, hit);
+}
+
+function pictures(card, hit) {
+  const [query, crop] = [card.querySelector(".query-picture"), card.querySelector(".crop-picture")];
+  if (query.getAttribute("src") !== queryPhoto()) query.src = queryPhoto();
+  if (crop.getAttribute("src") !== hit.image) crop.src = hit.image;
+  crop.alt = interpolate(gettext("Crop of %(camera)s"), { camera: hit.camera.name });
+}
+
+export function press(button, verdict) {
+  if (button.tagName === "BUTTON") button.setAttribute("aria-pressed", String(button.dataset.verdict === (verdict ?? "undecided")));
+}
+
+function describe(hit, index) {
+  const values = { n: index + 1, words: likelihoodWords(hit.likelihood), percent: percent(hit.likelihood), camera: hit.camera.name, time: fullTime(hit.time) };
+  return interpolate(gettext("Hit %(n)s: %(words)s, %(percent)s, %(camera)s, %(time)s"), values);
+}
+
+function mark(card, hit) {
+  const current = keyOf(hit) === get("selected");
+  card.firstElementChild.toggleAttribute("aria-current", current);
+  if (current) card.firstElementChild.setAttribute("aria-current", "true");
+}
+
+function note(shown) {
+  const [total, floor] = [get("hits").length, get("floor")];
+  const hidden = total - shown;
+  const parts = [interpolate(ngettext("%(n)s shown", "%(n)s shown", shown), { n: number(shown) })];
+  if (hidden && get("window")) parts.push(interpolate(ngettext("%(n)s hidden", "%(n)s hidden", hidden), { n: number(hidden) }));
+  else if (hidden) parts.push(interpolate(ngettext("%(n)s hidden below %(floor)s", "%(n)s hidden below %(floor)s", hidden), { n: number(hidden), floor: percent(floor) }));
+  byId("floor-note").textContent = parts.join(", ");
+  show(byId("toolbar"), total > 0);
+}
+
+export const hitOf = (key) => get("hits").find((hit) => keyOf(hit) === key);
+export const selected = () => hitOf(get("selected"));
+
+/** Take a hit in hand: it is marked here, on the map and on the timeline. */
+export function select(key, { scroll = true, focus = false } = {}) {
+  const before = cards.get(get("selected"));
+  before?.firstElementChild.removeAttribute("aria-current");
+  set("selected", key);
+  const card = cards.get(key);
+  if (!card) return;
+  card.firstElementChild.setAttribute("aria-current", "true");
+  if (scroll) card.scrollIntoView({ block: "nearest", behavior: calm.matches ? "auto" : "smooth" });
+  if (focus) card.firstElementChild.focus({ preventScroll: true });
+}
+
+/** The next (1) or previous (-1) shown hit. */
+export function move(step) {
+  const shown = get("shown");
+  if (!shown.length) return;
+  const at = shown.findIndex((hit) => keyOf(hit) === get("selected"));
+  const next = at < 0 ? 0 : Math.min(shown.length - 1, Math.max(0, at + step));
+  select(keyOf(shown[next]), { focus: true });
+}
+
+/** Say of the hit in hand, or of this one, whether it is the same person. */
+export async function judge(value, hit = selected()) {
+  if (!hit) return announce(gettext("Choose a hit first: J takes the next one."));
+  const [key, before] = [keyOf(hit), hit.verdict];
+  pending.set(key, value);
+  set("hits", get("hits"));
+  try {
+    await send(`searches/${get("search")}/verdicts/`, { crop: hit.crop, verdict: value });
+    announce({ confirmed: gettext("Confirmed."), rejected: gettext("Rejected."), undecided: gettext("Undecided.") }[value]);
+    hurry();
+  } catch (error) {
+    hit.verdict = before;
+    announce(error.message);
+    complain(error.message);
+  } finally {
+    pending.delete(key);
+    set("hits", get("hits"));
+  }
+  return undefined;
+}
+
+let complaint = null;
+
+/** A failed verdict is said where the eyes are: in the line above the hits, for some seconds. */
+function complain(text) {
+  clearTimeout(complaint);
+  byId("floor-note").textContent = text;
+  byId("floor-note").classList.add("error");
+  complaint = setTimeout(() => {
+    byId("floor-note").classList.remove("error");
+    note(get("shown").length);
+  }, 6000);
+}
+
+function onClick(event) {
+  const card = event.target.closest(".hit-item");
+  if (!card) return;
+  select(card.dataset.key, { scroll: false });
+  const verdict = event.target.closest("button[data-verdict]");
+  if (verdict) judge(verdict.dataset.verdict);
+  if (event.target.closest("[data-act=enlarge]")) app.dispatchEvent(new CustomEvent("enlarge"));
+}
+
+export function start() {
+  list.addEventListener("click", onClick);
+  list.addEventListener("focusin", (event) => {
+    const card = event.target.closest(".hit-item");
+    if (card && card.dataset.key !== get("selected")) select(card.dataset.key, { scroll: false });
+  });
+  byId("sort").addEventListener("change", (event) => set("sort", event.target.value));
+  byId("floor").addEventListener("input", (event) => set("floor", Number(event.target.value) / 100));
+  byId("results-scroll").addEventListener("click", (event) => {
+    if (event.target.closest("[data-act=show-all]")) set("floor", 0);
+  });
+  watch("floor", (floor) => {
+    byId("floor").value = Math.round(floor * 100);
+    byId("floor-value").textContent = percent(floor);
+  });
+  watch(["hits", "sort", "floor", "window"], choose);
+  watch(["shown", "path", "photos"], render);
+}

@@ -1,0 +1,258 @@
+// The map: choose a unit by clicking through the levels, see its cameras and how many hits each has.
+
+import { read } from "./api.js";
+import { addBasemap, colour } from "./basemap.js";
+import { number, tone } from "./format.js";
+import { gettext, interpolate, ngettext } from "./i18n.js";
+import { keyOf, select } from "./hits.js";
+import { app, byId, calm, element, narrow, show } from "./page.js";
+import { get, watch } from "./store.js";
+import { choose } from "./units.js";
+
+const L = window.L;
+const WORLD = [[-90, -400], [90, -400], [90, 400], [-90, 400]];
+const CONE_PIXELS = 15;
+const NEAR_PIXELS = 12;
+const STATUS = { online: "", offline: gettext("offline"), maintenance: gettext("in maintenance") };
+
+export const map = L.map("map", { zoomControl: false, attributionControl: false, zoomSnap: 0.25, maxZoom: 20, minZoom: 3 });
+const layers = { mask: L.layerGroup(), beside: L.layerGroup(), inside: L.layerGroup(), labels: L.layerGroup(), cameras: L.layerGroup(), badges: L.layerGroup() };
+const canvas = {};
+let cameras = [];
+let bounds = null;
+let nearby = null;
+
+function pane(name, zIndex, clicks = true) {
+  const made = map.createPane(name);
+  made.style.zIndex = zIndex;
+  if (!clicks) made.style.pointerEvents = "none";
+}
+
+// Areas.
+
+const collections = new Map();
+const areas = (parent) => {
+  const key = parent ?? "";
+  if (!collections.has(key)) collections.set(key, read("units/geojson/", { parent: key }));
+  return collections.get(key);
+};
+
+const area = (features, style, onAdd) => L.geoJSON(features.filter((feature) => feature.geometry), { pane: "areas", style, onEachFeature: onAdd });
+
+function clickable(feature, layer) {
+  const { id, name, cameras: count } = feature.properties;
+  layer.bindTooltip(element("div", {}, element("b", { text: name }), element("br"), cameraCount(count)), { sticky: true, direction: "top", offset: [0, -6], opacity: 1 });
+  layer.on("click", (event) => {
+    L.DomEvent.stop(event);
+    if (!hitNear(event.containerPoint)) choose(id);
+  });
+  layer.on("mouseover", () => layer.setStyle({ fillOpacity: 0.2, weight: 2.5 }));
+  layer.on("mouseout", () => layer.setStyle(layer.options.rest));
+  layer.options.rest = { fillOpacity: layer.options.fillOpacity, weight: layer.options.weight };
+}
+
+const cameraCount = (count) => interpolate(ngettext("%(n)s camera", "%(n)s cameras", count), { n: number(count ?? 0) });
+
+/** Draw a unit, what lies in it and what lies beside it; with none, the top of the tree. */
+async function drawUnit(unit) {
+  const above = unit?.ancestors?.at(-1)?.id ?? null;
+  const roots = await areas(null);
+  const root = roots.features.length === 1 ? roots.features[0] : null;
+  const [inside, beside] = unit
+    ? await Promise.all([areas(unit.id), areas(above)])
+    : [root ? await areas(root.properties.id) : roots, { features: root ? [root] : [] }];
+  if ((get("unit")?.id ?? null) !== (unit?.id ?? null)) return;
+  const own = beside.features.find((feature) => feature.properties.id === unit?.id);
+  paint(inside.features, beside.features.filter((feature) => feature !== own && unit), own);
+  bounds = boundsOf(own ? [own] : inside.features.length ? inside.features : roots.features);
+  if (bounds?.isValid() && !get("path")) fit(bounds);
+  show(byId("map-hint"), !get("search") && inside.features.length > 0);
+  crumbs(unit, root);
+}
+
+function paint(inside, beside, own) {
+  const ink = colour("--map-unit");
+  for (const name of ["mask", "beside", "inside", "labels"]) layers[name].clearLayers();
+  if (own?.geometry) {
+    const rings = L.geoJSON(own).getLayers().flatMap((layer) => holes(layer.getLatLngs()));
+    layers.mask.addLayer(L.polygon([WORLD, ...rings], { pane: "areas", stroke: false, fillColor: colour("--map-ground"), fillOpacity: 0.55, interactive: false }));
+  }
+  layers.beside.addLayer(area(beside, { color: ink, weight: 1, opacity: 0.35, fillColor: ink, fillOpacity: 0.001 }, clickable));
+  layers.inside.addLayer(area(inside, { color: ink, weight: 1.4, opacity: 0.75, fillColor: ink, fillOpacity: 0.07 }, clickable));
+  if (own?.geometry) layers.inside.addLayer(area([own], { color: ink, weight: 3, opacity: 0.9, fill: inside.length === 0, fillColor: ink, fillOpacity: 0.1, interactive: false }));
+  label(inside.length ? inside : own ? [own] : []);
+}
+
+/** The outer rings of a polygon or of several, flat. */
+const holes = (rings) => (Array.isArray(rings[0]) ? rings.flatMap(holes) : [rings]);
+
+function label(features) {
+  for (const feature of features.filter((candidate) => candidate.geometry)) {
+    const box = boundsOf([feature]);
+    const html = element("span", { text: feature.properties.name });
+    const marker = L.marker(box.getCenter(), { icon: L.divIcon({ className: "unit-label", html, iconSize: [0, 0] }), interactive: false, keyboard: false, pane: "labels" });
+    marker.box = box;
+    marker.width = feature.properties.name.length * 6.6;
+    layers.labels.addLayer(marker);
+  }
+  thinLabels();
+}
+
+/** A name is shown only where its unit is wide enough for it. */
+function thinLabels() {
+  layers.labels.eachLayer((marker) => {
+    const width = map.latLngToContainerPoint(marker.box.getNorthEast()).x - map.latLngToContainerPoint(marker.box.getSouthWest()).x;
+    marker.setOpacity(width > marker.width * 0.8 ? 1 : 0);
+  });
+}
+
+const boundsOf = (features) => L.geoJSON(features.filter((feature) => feature.geometry)).getBounds();
+
+export function fit(target) {
+  map.fitBounds(target, { padding: [26, 26], maxZoom: 18, animate: !calm.matches && map.getSize().x > 0 && map._loaded });
+}
+
+function crumbs(unit, root) {
+  const steps = unit ? [...unit.ancestors, unit] : root ? [root.properties] : [];
+  const pieces = steps.flatMap((step, index) => {
+    const last = unit && index === steps.length - 1;
+    const part = last ? element("b", { text: step.name, "aria-current": "location" }) : element("button", { type: "button", text: step.name });
+    if (!last) part.addEventListener("click", () => choose(step.id));
+    return index ? [element("span", { text: "/", "aria-hidden": "true" }), part] : [part];
+  });
+  byId("breadcrumb").replaceChildren(...pieces);
+}
+
+// Cameras.
+
+async function drawCameras(unit) {
+  const collection = await read("cameras/geojson/", { unit: unit?.id });
+  if ((get("unit")?.id ?? null) !== (unit?.id ?? null)) return;
+  cameras = collection.features.map((feature) => ({ ...feature.properties, at: L.latLng(feature.geometry.coordinates[1], feature.geometry.coordinates[0]) }));
+  paintCameras();
+}
+
+function paintCameras() {
+  layers.cameras.clearLayers();
+  if (!map._loaded) return;
+  const [ink, ground, idle] = [colour("--map-unit"), colour("--surface"), colour("--ink-3")];
+  const metres = metresPerPixel();
+  for (const camera of cameras) {
+    const tint = camera.status === "online" ? ink : idle;
+    const reach = Math.max(camera.view_radius_m, metres * CONE_PIXELS);
+    layers.cameras.addLayer(L.polygon(cone(camera, reach), { renderer: canvas.cameras, pane: "cameras", stroke: false, fillColor: tint, fillOpacity: 0.28, interactive: false }));
+    layers.cameras.addLayer(L.circleMarker(camera.at, { renderer: canvas.cameras, pane: "cameras", radius: 4.5, color: tint, weight: 2, dashArray: camera.status === "online" ? null : "2 2", fillColor: ground, fillOpacity: 1, interactive: false }));
+  }
+}
+
+const metresPerPixel = () => (40075016.7 * Math.cos((map.getCenter().lat * Math.PI) / 180)) / 256 / 2 ** map.getZoom();
+
+/** The view cone as a polygon: heading in degrees clockwise from north, radius in metres. */
+function cone(camera, radius) {
+  const half = Math.min(360, camera.field_of_view) / 2;
+  const steps = Math.max(4, Math.ceil(half / 8));
+  const points = half < 180 ? [camera.at] : [];
+  for (let step = -steps; step <= steps; step += 1) {
+    const angle = ((camera.heading + (half * step) / steps) * Math.PI) / 180;
+    points.push(offset(camera.at, radius * Math.sin(angle), radius * Math.cos(angle)));
+  }
+  return points;
+}
+
+const offset = (place, east, north) => L.latLng(place.lat + north / 111320, place.lng + east / (111320 * Math.cos((place.lat * Math.PI) / 180)));
+
+/** Hits that are shown, counted by camera: a number on the map, darker where one is likelier. */
+function badges() {
+  layers.badges.clearLayers();
+  const groups = new Map();
+  for (const hit of get("shown")) groups.set(hit.camera.id, [...(groups.get(hit.camera.id) ?? []), hit]);
+  const current = get("selected");
+  for (const hits of groups.values()) layers.badges.addLayer(badge(hits, hits.some((hit) => keyOf(hit) === current)));
+}
+
+function badge(hits, current) {
+  const best = hits.reduce((one, other) => (other.likelihood > one.likelihood ? other : one));
+  const { camera } = best;
+  const title = `${camera.name}: ${interpolate(ngettext("%(n)s sighting", "%(n)s sightings", hits.length), { n: hits.length })}`;
+  const icon = L.divIcon({ className: `camera-badge tone-${tone(best.likelihood)}${current ? " current" : ""}`, html: element("span", { text: String(hits.length) }), iconSize: [0, 0], iconAnchor: [-13, 13] });
+  const marker = L.marker([camera.latitude, camera.longitude], { icon, title, alt: title, pane: "badges", riseOnHover: true });
+  return marker.on("click", () => take(best));
+}
+
+function take(hit) {
+  select(keyOf(hit));
+  if (narrow.matches) app.dataset.view = "hits";
+}
+
+function hitNear(point) {
+  const camera = cameraNear(point);
+  const hit = camera && get("shown").find((candidate) => candidate.camera.id === camera.id);
+  if (hit) take(hit);
+  return Boolean(hit);
+}
+
+function cameraNear(point) {
+  let [found, least] = [null, NEAR_PIXELS];
+  for (const camera of cameras) {
+    const far = map.latLngToContainerPoint(camera.at).distanceTo(point);
+    if (far < least) [found, least] = [camera, far];
+  }
+  return found;
+}
+
+/** The canvas takes no clicks, so the tooltip of a camera is found by distance. */
+function hover(event) {
+  const camera = cameraNear(event.containerPoint);
+  if (camera === nearby?.camera) return;
+  nearby?.tip.remove();
+  nearby = null;
+  if (!camera) return;
+  const content = element("div", {}, element("b", { text: camera.name }), element("br"), [camera.code, STATUS[camera.status]].filter(Boolean).join(" · "));
+  nearby = { camera, tip: L.tooltip({ direction: "top", offset: [0, -8], opacity: 1 }).setLatLng(camera.at).setContent(content).addTo(map) };
+}
+
+/** Bring a hit's camera into the middle. */
+export function showHit(hit) {
+  if (!hit) return;
+  map.setView([hit.camera.latitude, hit.camera.longitude], Math.max(map.getZoom(), 16), { animate: !calm.matches });
+}
+
+export function start() {
+  pane("areas", 350);
+  pane("labels", 360, false);
+  pane("cameras", 380, false);
+  pane("path", 420);
+  pane("badges", 620);
+  pane("stops", 640);
+  canvas.cameras = L.canvas({ pane: "cameras", padding: 0.3 });
+  L.control.zoom({ position: "topleft", zoomInTitle: gettext("Zoom in"), zoomOutTitle: gettext("Zoom out") }).addTo(map);
+  L.control.scale({ imperial: false, position: "bottomright" }).addTo(map);
+  for (const layer of Object.values(layers)) layer.addTo(map);
+  map.setView([0, 0], 3);
+  addBasemap(map).catch(() => null);
+  map.on("zoomend", () => {
+    thinLabels();
+    paintCameras();
+  });
+  map.on("mousemove", hover);
+  new ResizeObserver(() => map.invalidateSize({ pan: false })).observe(byId("map"));
+  byId("fit-unit").addEventListener("click", () => bounds && fit(bounds));
+  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw(get("unit")));
+  watch(["shown", "selected"], badges);
+  watch("unit", draw);
+  watch("search", () => show(byId("map-hint"), false));
+  if (narrow.matches) byId("legend").open = false;
+  draw(get("unit"));
+}
+
+function draw(unit) {
+  drawUnit(unit).catch(fail);
+  drawCameras(unit).catch(fail);
+}
+
+function fail(error) {
+  collections.clear();
+  byId("map-hint").textContent = error.message;
+  show(byId("map-hint"), true);
+}
+

@@ -1,0 +1,40 @@
+// The elements and settings that the server put into the page.
+
+export const byId = (id) => document.getElementById(id);
+export const app = byId("main");
+export const icons = document.querySelector(".icon use").getAttribute("href").split("#")[0];
+
+/** An SVG picture from the sprite. */
+export function icon(name) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("class", "icon");
+  svg.setAttribute("aria-hidden", "true");
+  const use = svg.appendChild(document.createElementNS("http://www.w3.org/2000/svg", "use"));
+  use.setAttribute("href", `${icons}#${name}`);
+  return svg;
+}
+
+/** element("b", {class: "x", text: "..."}, child, ...) */
+export function element(name, options = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(options)) {
+    if (key === "text") made.textContent = value;
+    else if (value !== null && value !== undefined) made.setAttribute(key, value);
+  }
+  made.append(...children);
+  return made;
+}
+
+/** Tell screen readers, without moving the focus. */
+export function announce(text) {
+  byId("announce").textContent = text;
+}
+
+export function show(target, visible) {
+  target.hidden = !visible;
+}
+
+export const narrow = window.matchMedia("(max-width: 900px)");
+export const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
+
+export const cropUrl = (id) => app.dataset.cropUrl.replace("/0/", `/${id}/`);

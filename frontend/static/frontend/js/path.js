@@ -1,0 +1,182 @@
+// The path: numbered stops, legs by confidence, and a playback that jumps from stop to stop.
+
+import { clock, day, distance, likelihoodWords, offsetOf, percent, seconds, span, speed } from "./format.js";
+import { gettext, interpolate } from "./i18n.js";
+import { keyOf, select } from "./hits.js";
+import { fit, map } from "./map.js";
+import { announce, app, byId, calm, element, narrow, show } from "./page.js";
+import { get, set, watch } from "./store.js";
+
+const L = window.L;
+const DASHES = { solid: null, dashed: "9 7", dotted: "1 7" };
+const STEP_MS = 1700;
+
+const legs = L.layerGroup();
+const stops = L.layerGroup();
+const markers = new Map();
+let timer = null;
+let drawn = "";
+
+const list = () => get("path")?.stops ?? [];
+const legTo = (index) => get("path")?.legs[index - 1];
+export const hitOfStop = (stop) => get("hits").find((hit) => hit.sighting === stop.sighting);
+const cameraName = (stop) => stop.camera?.name ?? hitOfStop(stop)?.camera.name ?? "";
+const placeOf = (stop) => L.latLng(stop.coordinates[1], stop.coordinates[0]);
+
+function draw(path) {
+  const shape = JSON.stringify(path);
+  if (shape === drawn) return;
+  drawn = shape;
+  pause();
+  for (const layer of [legs, stops]) layer.clearLayers();
+  markers.clear();
+  set("here", null);
+  show(byId("player"), list().length > 0);
+  show(byId("fit-path"), list().length > 0);
+  conflicts(path?.conflicts ?? []);
+  if (!list().length) return;
+  path.legs.forEach((leg, index) => drawLeg(leg, path.stops[index], path.stops[index + 1]));
+  drawStops(path.stops);
+  tell();
+  fit(pathBounds());
+}
+
+const pathBounds = () => L.latLngBounds([...list().map(placeOf)]).pad(0.12);
+
+/** A line from stop to stop says how sure the order is; the way along the streets is only a thin, dotted guess. */
+function drawLeg(leg, from, to) {
+  const colour = getComputedStyle(document.documentElement).getPropertyValue("--path").trim();
+  const ground = getComputedStyle(document.documentElement).getPropertyValue("--map-halo").trim();
+  const way = leg.coordinates.map(([lon, lat]) => [lat, lon]);
+  const ends = from && to ? [placeOf(from), placeOf(to)] : way;
+  if (way.length > 2) legs.addLayer(L.polyline(way, { pane: "path", color: colour, weight: 2.5, opacity: 0.75, dashArray: "1 6", interactive: false }));
+  legs.addLayer(L.polyline(ends, { pane: "path", color: ground, weight: 7, opacity: 0.85, interactive: false }));
+  const line = L.polyline(ends, { pane: "path", color: colour, weight: 4, opacity: leg.style === "dotted" ? 0.8 : 0.95, dashArray: DASHES[leg.style] ?? null });
+  legs.addLayer(line.bindTooltip(legText(leg), { sticky: true, opacity: 1 }));
+}
+
+function legText(leg) {
+  const values = { from: leg.from, to: leg.to, distance: distance(leg.distance_m), time: span(leg.seconds), speed: speed(leg.speed_kmh), words: percent(leg.confidence) };
+  return interpolate(gettext("%(distance)s in %(time)s, %(speed)s, confidence %(words)s"), values);
+}
+
+/** One marker per camera; a camera visited twice shows both numbers. */
+function drawStops(all) {
+  const places = new Map();
+  for (const stop of all) {
+    const key = stop.coordinates.join();
+    places.set(key, [...(places.get(key) ?? []), stop]);
+  }
+  for (const together of places.values()) {
+    const numbers = together.map((stop) => stop.number).join(" · ");
+    const best = together.reduce((one, other) => (other.confidence > one.confidence ? other : one));
+    const title = together.map(stopText).join("\n");
+    const icon = L.divIcon({ className: `stop-marker ${best.style}${together.length > 1 ? " wide" : ""}`, html: element("span", { text: numbers }), iconSize: [0, 0] });
+    const marker = L.marker(placeOf(best), { icon, title, alt: title, pane: "stops", riseOnHover: true });
+    marker.on("click", () => goTo(all.indexOf(together[0])));
+    for (const stop of together) markers.set(stop.number, marker);
+    stops.addLayer(marker);
+  }
+}
+
+function stopText(stop) {
+  const values = { n: stop.number, time: timeOf(stop), camera: cameraName(stop), words: likelihoodWords(stop.confidence), percent: percent(stop.confidence) };
+  return interpolate(gettext("%(n)s: %(time)s, %(camera)s, %(words)s (%(percent)s)"), values);
+}
+
+const timeOf = (stop) => {
+  const offset = offsetOf(stop.start);
+  return `${day(seconds(stop.start), offset)} ${clock(seconds(stop.start), offset)}`;
+};
+
+/** Two confirmed sightings that cannot both be true are said, not dropped. */
+function conflicts(found) {
+  const box = byId("conflicts");
+  show(box, found.length > 0);
+  const name = (end) => end?.camera?.name ?? end?.name ?? end ?? "?";
+  const lines = found.map((conflict) => {
+    const values = { first: name(conflict.first), second: name(conflict.second), distance: distance(conflict.distance_m ?? 0), time: span(conflict.seconds ?? 0) };
+    return element("li", { text: interpolate(gettext("Both are confirmed, but exclude each other: %(first)s and %(second)s, %(distance)s apart within %(time)s."), values) });
+  });
+  box.replaceChildren(element("ul", {}, ...lines));
+}
+
+// Playback.
+
+function tell() {
+  const [all, index] = [list(), get("here")];
+  const note = byId("player-note");
+  if (index === null) {
+    const total = get("path").legs.reduce((sum, leg) => sum + (leg.distance_m ?? 0), 0);
+    const values = { n: all.length, distance: distance(total), time: span(seconds(all.at(-1).end ?? all.at(-1).start) - seconds(all[0].start)) };
+    note.textContent = interpolate(gettext("%(n)s stops, %(distance)s, %(time)s. Between them nobody saw the person."), values);
+    show(byId("clock-badge"), false);
+    return;
+  }
+  const stop = all[index];
+  const leg = legTo(index);
+  const head = interpolate(gettext("Stop %(n)s of %(total)s"), { n: stop.number, total: all.length });
+  const after = leg ? interpolate(gettext("unseen for %(time)s before, %(distance)s away"), { time: span(leg.seconds), distance: distance(leg.distance_m) }) : gettext("first sighting");
+  note.replaceChildren(element("b", { text: `${head} · ${cameraName(stop)}` }), ` ${likelihoodWords(stop.confidence)} (${percent(stop.confidence)}), ${after}`);
+  const offset = offsetOf(stop.start);
+  byId("clock-badge").replaceChildren(clock(seconds(stop.start), offset), element("small", { text: day(seconds(stop.start), offset) }));
+  show(byId("clock-badge"), true);
+}
+
+/** Be at one stop: on the map, in the hits and on the timeline. */
+export function goTo(index) {
+  const stop = list()[index];
+  if (!stop) return;
+  set("here", index);
+  for (const marker of new Set(markers.values())) marker.getElement()?.classList.remove("here");
+  markers.get(stop.number)?.getElement()?.classList.add("here");
+  if (!map.getBounds().pad(-0.1).contains(placeOf(stop))) map.panTo(placeOf(stop), { animate: !calm.matches });
+  const hit = hitOfStop(stop);
+  if (hit) select(keyOf(hit));
+  tell();
+}
+
+export const playing = () => timer !== null;
+
+export function togglePlay() {
+  if (!list().length) return;
+  if (playing()) pause();
+  else play();
+}
+
+function play() {
+  if (narrow.matches) app.dataset.view = "map";
+  byId("play").setAttribute("aria-pressed", "true");
+  const last = list().length - 1;
+  const from = get("here") === null || get("here") >= last ? 0 : get("here") + 1;
+  announce(gettext("Playing the path."));
+  next(from);
+}
+
+function next(index) {
+  goTo(index);
+  const wait = STEP_MS / Number(byId("speed").value);
+  timer = setTimeout(() => (index + 1 < list().length ? next(index + 1) : pause()), wait);
+}
+
+function pause() {
+  clearTimeout(timer);
+  timer = null;
+  byId("play").setAttribute("aria-pressed", "false");
+}
+
+function step(by) {
+  pause();
+  const index = get("here") === null ? (by > 0 ? 0 : list().length - 1) : get("here") + by;
+  goTo(Math.max(0, Math.min(list().length - 1, index)));
+}
+
+export function start() {
+  legs.addTo(map);
+  stops.addTo(map);
+  byId("play").addEventListener("click", togglePlay);
+  byId("step-back").addEventListener("click", () => step(-1));
+  byId("step-on").addEventListener("click", () => step(1));
+  byId("fit-path").addEventListener("click", () => fit(pathBounds()));
+  watch("path", draw);
+}

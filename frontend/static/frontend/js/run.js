@@ -1,0 +1,142 @@
+// The running search: htmx swaps the progress in every second; when its revision moves, hits and path are read anew.
+
+import { read, send } from "./api.js";
+import { gettext, interpolate, ngettext } from "./i18n.js";
+import { announce, app, byId, show } from "./page.js";
+import { get, set, watch } from "./store.js";
+
+const LIVE = ["queued", "running"];
+const PAGE = 500;
+// After a verdict the next look is taken at once, not at the next poll.
+const HURRY_MS = [150, 400, 800, 1500, 3000];
+
+let revision = null;
+let loading = Promise.resolve();
+
+export const isLive = () => LIVE.includes(get("state"));
+
+/** Show another search on this page, without a reload. */
+export function follow(id) {
+  history.pushState({ search: id }, "", app.dataset.pageUrl + id);
+  open(id);
+  app.dataset.view = "hits";
+  announce(gettext("The search has started."));
+}
+
+function open(id) {
+  revision = null;
+  app.dataset.search = id;
+  set("selected", null);
+  set("window", null);
+  set("hits", []);
+  set("path", null);
+  set("search", id);
+  setState("queued");
+  window.htmx.ajax("GET", `${app.dataset.pageUrl}${id}/status`, { target: "#progress", swap: "outerHTML" });
+}
+
+function setState(state) {
+  app.dataset.state = state;
+  set("state", state);
+  const live = LIVE.includes(state);
+  show(byId("stop"), live);
+  byId("stop").disabled = false;
+  show(byId("parts-toggle"), state !== "empty");
+  const welcome = byId("welcome");
+  if (welcome) show(welcome, state === "empty");
+}
+
+/** Look at the piece that htmx has just swapped in. */
+function onProgress() {
+  const { state, revision: now, sightings, parts } = byId("progress").dataset;
+  const before = get("state");
+  if (state !== before) setState(state);
+  if (now !== revision) {
+    revision = now;
+    loading = loading.then(refresh).catch(failed);
+    tell(before, state, Number(sightings), parts);
+  }
+}
+
+function failed(error) {
+  // The next poll tries again.
+  revision = null;
+  announce(error.message);
+}
+
+function tell(before, state, sightings, parts) {
+  const [done, total] = parts.split("/");
+  const count = interpolate(ngettext("%(n)s sighting", "%(n)s sightings", sightings), { n: sightings });
+  if (state === "running" && Number(total)) announce(`${interpolate(gettext("%(done)s of %(total)s units done"), { done, total })}, ${count}`);
+  if (before !== state && state === "done") announce(`${gettext("The search is finished.")} ${count}`);
+}
+
+/** Hits first, the path when there is one; pages beyond the first follow. */
+async function refresh() {
+  const id = get("search");
+  if (!id) return;
+  const [first, path] = await Promise.all([
+    read(`searches/${id}/hits/`, { page_size: PAGE }),
+    read(`searches/${id}/trajectory.geojson`).catch(() => null),
+  ]);
+  if (id !== get("search")) return;
+  set("path", path?.features?.length ? pathOf(path) : null);
+  let hits = first.results;
+  set("hits", hits);
+  for (let page = 2; hits.length < first.count && !isLive(); page += 1) {
+    const more = await read(`searches/${id}/hits/`, { page_size: PAGE, page });
+    if (id !== get("search") || !more.results.length) return;
+    hits = [...hits, ...more.results];
+    set("hits", hits);
+  }
+}
+
+/** Stops and legs of a trajectory's features, in the order of the path. */
+function pathOf(collection) {
+  const features = collection.features ?? [];
+  const stops = features.filter((feature) => feature.geometry?.type === "Point");
+  const legs = features.filter((feature) => feature.geometry?.type === "LineString");
+  const flat = (feature) => ({ ...feature.properties, coordinates: feature.geometry.coordinates });
+  return {
+    stops: stops.map(flat).sort((one, other) => one.number - other.number),
+    legs: legs.map(flat),
+    conflicts: collection.conflicts ?? [],
+  };
+}
+
+/** Ask the server now, and a few times soon after. */
+export function hurry() {
+  for (const delay of HURRY_MS) setTimeout(() => window.htmx.trigger("#progress", "poll"), delay);
+}
+
+async function stop() {
+  byId("stop").disabled = true;
+  try {
+    await send(`searches/${get("search")}/cancel/`, {});
+  } catch (error) {
+    announce(error.message);
+  }
+  hurry();
+}
+
+function toggleParts() {
+  const opened = byId("parts-box").hidden;
+  show(byId("parts-box"), opened);
+  byId("parts-toggle").setAttribute("aria-expanded", String(opened));
+}
+
+export function start() {
+  document.body.addEventListener("htmx:afterSwap", (event) => {
+    if (event.detail.target?.id === "progress" || event.target?.id === "progress") onProgress();
+  });
+  byId("stop").addEventListener("click", stop);
+  byId("parts-toggle").addEventListener("click", toggleParts);
+  window.addEventListener("popstate", () => location.reload());
+  const id = app.dataset.search;
+  if (id) {
+    set("search", id);
+    setState(app.dataset.state);
+    onProgress();
+  }
+  watch("path", (path) => app.toggleAttribute("data-path", Boolean(path?.stops.length)));
+}

@@ -1,0 +1,17 @@
+// The search page: starts its parts. Each part owns its elements and watches the store for what it shows.
+
+import * as compare from "./compare.js";
+import * as hits from "./hits.js";
+import * as keys from "./keys.js";
+import * as map from "./map.js";
+import * as path from "./path.js";
+import * as photos from "./photos.js";
+import * as query from "./query.js";
+import * as run from "./run.js";
+import * as tabs from "./tabs.js";
+import * as timeline from "./timeline.js";
+import * as unitPanel from "./unit_panel.js";
+import * as units from "./units.js";
+
+for (const part of [photos, hits, compare, map, path, timeline, unitPanel, tabs, keys, query, units, run]) part.start();
+document.documentElement.dataset.ready = "true";

@@ -1,0 +1,29 @@
+// What the parts of the page share. A part watches the keys it shows; nobody else's elements are touched.
+
+const values = {
+  search: null, // id of the search on the page
+  state: "empty", // its state, as the server says it
+  photos: [], // [{name, url, blob?, quality?}]
+  unit: null, // {id, name, ...}: where to search
+  hits: [], // hits of the search, best first
+  shown: [], // those that pass the slider and the time window, in the chosen order
+  path: null, // {stops, legs, conflicts}
+  selected: null, // key of the hit in hand
+  floor: 0.1, // hits below this likelihood are hidden
+  sort: "likelihood",
+  window: null, // [from, to] in epoch seconds, brushed on the timeline
+  here: null, // index of the stop that is being played
+};
+const watchers = new Map();
+
+export const get = (key) => values[key];
+
+export function set(key, value) {
+  values[key] = value;
+  for (const watcher of watchers.get(key) ?? []) watcher(value);
+}
+
+/** Call `watcher` now and whenever one of the keys is set. */
+export function watch(keys, watcher) {
+  for (const key of [keys].flat()) watchers.set(key, [...(watchers.get(key) ?? []), watcher]);
+}

@@ -1,0 +1,76 @@
+"""Small things templates need: icons, likelihood in words, spans of time, plots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.templatetags.static import static
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+register = template.Library()
+
+WIDTH, HEIGHT = 240.0, 44.0
+MARGIN = 3.0
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    """A picture from the sprite; decoration only, so hidden from screen readers."""
+    address = static("frontend/img/icons.svg")
+    return format_html('<svg class="icon" aria-hidden="true"><use href="{}#{}"></use></svg>', address, name)
+
+
+@register.filter
+def likelihood_words(likelihood: float | None) -> str:
+    """The five words in which every likelihood is said; the same thresholds as static/frontend/js/format.js."""
+    if likelihood is None:
+        return ""
+    words = [(0.9, _("very likely")), (0.7, _("likely")), (0.3, _("possible")), (0.1, _("unlikely"))]
+    return next((word for least, word in words if likelihood >= least), _("very unlikely"))
+
+
+@register.filter
+def percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.0f}%"
+
+
+@register.filter
+def seconds(value: float | None) -> str:
+    """0.8 s, 42 s, 3 min 05 s."""
+    if value is None:
+        return ""
+    if value < 60:
+        return _("%(seconds)s s") % {"seconds": f"{value:.1f}" if value < 9.95 else f"{value:.0f}"}
+    return _("%(minutes)s min %(seconds)s s") % {"minutes": int(value // 60), "seconds": f"{value % 60:02.0f}"}
+
+
+@register.inclusion_tag("frontend/parts/plot.html")
+def plot(points: Sequence[tuple[datetime, float]], label: str) -> dict[str, Any]:
+    """A small line plot of (time, value) pairs; its figures are also in text beside it."""
+    values = [value for _time, value in points]
+    if len(values) < 2:
+        return {"line": "", "label": label}
+    line = plot_line(points)
+    area = f"{MARGIN},{HEIGHT} {line} {WIDTH - MARGIN},{HEIGHT}"
+    return {"line": line, "area": area, "label": label, "width": WIDTH, "height": HEIGHT}
+
+
+def plot_line(points: Sequence[tuple[datetime, float]]) -> str:
+    """SVG points "x,y x,y ..." of a series in a WIDTH x HEIGHT box; a constant series runs through the middle."""
+    start, end = points[0][0].timestamp(), points[-1][0].timestamp()
+    low, high = min(value for _, value in points), max(value for _, value in points)
+    return " ".join(
+        f"{_scaled(time.timestamp(), start, end, MARGIN, WIDTH - MARGIN):.1f},"
+        f"{_scaled(value, low, high, HEIGHT - MARGIN, MARGIN):.1f}"
+        for time, value in points
+    )
+
+
+def _scaled(value: float, low: float, high: float, first: float, last: float) -> float:
+    share = (value - low) / (high - low) if high > low else 0.5
+    return first + share * (last - first)

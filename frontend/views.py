@@ -1,0 +1,78 @@
+"""Pages: who may see them, and which template shows what pages.py gathered."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import LoginView
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from frontend import pages
+from units.access import get_unit_or_404
+
+SEARCHES_PER_PAGE = 25
+
+
+class Login(LoginView):
+    template_name = "frontend/login.html"
+    redirect_authenticated_user = True
+
+
+@login_required
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    """A new search, with the unit of `?unit=` already chosen."""
+    return render(request, "frontend/search.html", pages.search_page(request.user, None, request.GET.get("unit", "")) | {"page": "home"})
+
+
+@login_required
+@require_safe
+def search(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """A search as it stands: the same page as a new one, filled."""
+    found = pages.search_or_404(request.user, pk)
+    return render(request, "frontend/search.html", pages.search_page(request.user, found))
+
+
+@login_required
+@require_safe
+def search_status(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The piece the page asks for every second; nothing (204) when a finished search has not changed."""
+    run = pages.run_of(pages.search_or_404(request.user, pk), request.user)
+    if not run["live"] and run["revision"] == request.GET.get("revision"):
+        return HttpResponse(status=204)
+    return render(request, "frontend/parts/status.html", {"run": run})
+
+
+@login_required
+@require_safe
+def searches(request: HttpRequest) -> HttpResponse:
+    wanted = request.GET.get("q", "").strip()
+    page = Paginator(pages.searches_by(request.user, wanted).prefetch_related("photos"), SEARCHES_PER_PAGE).get_page(request.GET.get("page"))
+    context = {"page": "searches", "page_obj": page, "searches": pages.search_lines(page.object_list), "q": wanted}
+    return render(request, "frontend/searches.html", context)
+
+
+@login_required
+@require_safe
+def unit(request: HttpRequest, pk: int) -> HttpResponse:
+    found = get_unit_or_404(request.user, pk)
+    return render(request, "frontend/unit.html", pages.unit_page(request.user, found))
+
+
+@login_required
+@require_safe
+def unit_panel(request: HttpRequest, pk: int) -> HttpResponse:
+    found = get_unit_or_404(request.user, pk)
+    return render(request, "frontend/parts/unit_panel.html", pages.unit_data(found))
+
+
+@login_required
+@require_safe
+def unit_tree(request: HttpRequest) -> HttpResponse:
+    """A branch (`?parent=`), what is called like `?q=`, or the top of the tree."""
+    nodes = pages.tree_nodes(request.user, request.GET.get("parent", ""), request.GET.get("q", "").strip())
+    return render(request, "frontend/parts/tree.html", {"nodes": nodes})
