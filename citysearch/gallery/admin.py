@@ -109,7 +109,8 @@ class CropAdmin(ReadOnly, admin.ModelAdmin):
         except ServiceError as error:
             self.message_user(request, error.message, messages.ERROR)
             return
-        found = ", ".join(f"{name} {count} → {report.left.get(name, 0)}" for name, count in sorted(report.erased.items()))
+        counts = sorted(report.erased.items())
+        found = ", ".join(f"{name} {count} → {report.left.get(name, 0)}" for name, count in counts)
         level = messages.SUCCESS if report.is_complete else messages.ERROR
         self.message_user(request, gettext("Erased: %(found)s.") % {"found": found}, level)
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import io
+import threading
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from django.db import connection
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -74,3 +78,42 @@ def filled(cameras: list[Any]) -> list[Any]:
     crops_add_bulk(cameras[0], items(6))
     crops_add_bulk(cameras[2], items(4, start=100))
     return cameras
+
+
+@pytest.fixture
+def file_database(transactional_db: None, tmp_path: Path) -> Iterator[None]:
+    """The tables in a file, as in a real installation.
+
+    The suite's SQLite lives in memory behind a shared cache, which refuses a second writer at once instead of letting
+    it wait. Ask for this first: rows made before it are copied, too.
+    """
+    if connection.vendor != "sqlite":
+        yield
+        return
+    path, name, memory = tmp_path / "copy.sqlite3", connection.settings_dict["NAME"], connection.connection
+    connection.cursor().execute(f"VACUUM INTO '{path}'")
+    connection.connection, connection.settings_dict["NAME"] = None, str(path)
+    yield
+    connection.close()
+    connection.connection, connection.settings_dict["NAME"] = memory, name
+
+
+def at_once(work: Callable[[], object], count: int = 2) -> None:
+    """Run `work` in some threads together and re-raise the first error."""
+    errors: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            work()
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=guarded) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]

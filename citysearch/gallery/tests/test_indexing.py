@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 from django.conf import settings
-from django.db import connection
 
 from citysearch.gallery import files, indexing, queries, services
 from citysearch.gallery.models import Crop, Segment
-from citysearch.gallery.tests.conftest import NOON, TinyExtractor, items, make_version, picture
+from citysearch.gallery.tests.conftest import NOON, TinyExtractor, at_once, items, make_version, picture
 from reid_engine.errors import StoreCorrupt
 
 
@@ -92,8 +91,7 @@ def test_a_kill_between_file_and_row_costs_nothing(
     assert indexed_ids(filled, version) == all_ids()
 
 
-@pytest.mark.django_db(transaction=True)
-def test_two_indexers_at_once_index_no_crop_twice(filled: list[Any], version: Any) -> None:
+def test_two_indexers_at_once_index_no_crop_twice(file_database: None, filled: list[Any], version: Any) -> None:
     """Both extract everything, whoever commits second drops the rows that are there already."""
     meeting = threading.Barrier(2, timeout=20)
 
@@ -103,18 +101,7 @@ def test_two_indexers_at_once_index_no_crop_twice(filled: list[Any], version: An
             return super().crop_features(images)
 
     counts: list[int] = []
-
-    def work() -> None:
-        try:
-            counts.append(services.index_cameras([filled[0].pk], version, extractor=Slow()))
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=work) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(lambda: counts.append(services.index_cameras([filled[0].pk], version, extractor=Slow())))
     assert sorted(counts) == [0, 6]
     ids = queries.gallery_of([filled[0]], version).ids.tolist()
     assert sorted(ids) == sorted(set(ids)) and len(ids) == 6
