@@ -6,9 +6,9 @@ Measured on one busy core of an AMD EPYC (Zen 5), D = 512, r = 4, tiles of 512 r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +19,7 @@ from torch import Tensor
 from reid_engine.calibration import Calibration
 from reid_engine.contracts import Ranking
 from reid_engine.errors import BundleMismatch
+from reid_engine.workers import Workers
 
 if TYPE_CHECKING:
     from reid_engine.models.diff_attention import DiffAttention
@@ -33,6 +34,7 @@ SHORTLIST_FACTOR = 4
 
 TILE_ON_CPU = 512  # three float32 matrices of 512 x 512 fill, and fit, the second-level cache and its neighbour
 TILE_ON_GPU = 16_384
+TILES_A_PIECE = 4  # what one worker takes at a time; tiles are whole, so pieces change no distance
 EPS = 1e-12
 
 Vector = NDArray[np.float32]
@@ -74,6 +76,11 @@ class Attention:
         """Up to so many rows every one is scored: 50,000 at D = 512 and r = 4, fewer where a pair costs more."""
         return max(SHORTLIST_ROWS, min(EXHAUSTIVE_ROWS, EXHAUSTIVE_MULTIPLY_ADDS // (2 * self.w1.numel())))
 
+    @property
+    def tile(self) -> int:
+        """How many rows are scored at a time where the weights are."""
+        return TILE_ON_CPU if self.w1.device.type == "cpu" else TILE_ON_GPU
+
     @cached_property
     def columns(self) -> tuple[Tensor, Tensor]:
         """w1 and w2 transposed and contiguous, as the products over rows need them."""
@@ -90,6 +97,7 @@ class Ranker:
     attention: Attention
     calibration: Calibration
     exhaustive_rows: int | None = None
+    workers: Workers = field(default_factory=lambda: Workers(1))
 
     def rank(self, query: Vector, features: Features, ids: Ids, limit: int) -> Ranking:
         """The `limit` nearest of the gallery rows: query (D,), features (N, D), ids (N,) unique.
@@ -101,7 +109,8 @@ class Ranker:
         _check_sizes(self.attention, query, features)
         rows = self._scored(query, features, limit)
         exact = len(rows) == len(features)
-        distances = exact_distances(self.attention, query, features if exact else features[rows])
+        scored = features if exact else features[rows]
+        distances = self._of_rows(partial(exact_distances, self.attention, query), scored)
         best = _nearest(distances, ids[rows], limit)
         return Ranking(
             ids=np.asarray(ids[rows[best]], dtype=np.int64),
@@ -118,7 +127,14 @@ class Ranker:
         shortlist = max(SHORTLIST_ROWS, SHORTLIST_FACTOR * limit)
         if len(features) <= max(most, shortlist):
             return np.arange(len(features))
-        return np.sort(coarse_top(query, features, shortlist)[0])
+        cosine = self._of_rows(partial(cosine_similarities, query), features)
+        return np.sort(_nearest(-cosine, np.arange(len(cosine)), shortlist))
+
+    def _of_rows(self, work: Callable[[Features], Vector], features: Features) -> Vector:
+        """`work` on the rows, shared among the workers in pieces of whole tiles."""
+        size = TILES_A_PIECE * self.attention.tile
+        starts = range(0, len(features), size)
+        return _joined(self.workers.map(lambda start: work(features[start : start + size]), starts))
 
 
 @torch.inference_mode()
@@ -136,14 +152,14 @@ def exact_distances(
     their full size, so that a row's distance does not depend on the rows beside it: units merge exactly.
     """
     device = attention.w1.device
-    size = tile or (TILE_ON_CPU if device.type == "cpu" else TILE_ON_GPU)
+    size = tile or attention.tile
     q = torch.from_numpy(np.array(query, dtype=np.float32)).to(device)
     scorer = _Scorer(attention, q, dtype)
     found = [scorer.distances(rows)[:count].cpu() for rows, count in _tiles(features, size, device)]
     return np.asarray(torch.cat(found).numpy()) if found else np.empty(0, np.float32)
 
 
-def cosine_similarities(query: Vector, features: Features, tile: int = 4 * TILE_ON_CPU) -> Vector:
+def cosine_similarities(query: Vector, features: Features, tile: int = TILES_A_PIECE * TILE_ON_CPU) -> Vector:
     """Plain cosine of one query and every row: query (D,), features (N, D) -> (N,) float32, -1..1; 0 for a zero row."""
     direction = torch.from_numpy(np.array(query, dtype=np.float32))
     direction = direction / direction.norm().clamp_min(EPS)

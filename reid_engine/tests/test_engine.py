@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from reid_engine.errors import BadConfig, BundleCorrupt, BundleMismatch
 from reid_engine.models import build
 from reid_engine.photo import enhance
 from reid_engine.ranking import Attention, exact_distances
+from reid_engine.workers import Workers
 
 PREPROCESSING = {
     "height": 64,
@@ -147,13 +149,32 @@ def test_a_device_that_is_not_there_is_refused_by_name(bundle_path: Path) -> Non
         Engine(bundle_path, device="toaster")
 
 
-def test_the_number_of_threads_can_be_set(bundle_path: Path) -> None:
+def test_the_number_of_cores_changes_the_time_and_not_one_bit_of_the_result(bundle_path: Path) -> None:
+    crops = [picture(i) for i in range(40)]
+    query, rows = np.random.default_rng(0).normal(size=512).astype(np.float32), np.random.default_rng(1)
+    gallery, ids = rows.normal(size=(40_000, 512)).astype(np.float16), np.arange(40_000)
+    one, three = Engine(bundle_path, threads=1), Engine(bundle_path, threads=3)
+    assert np.array_equal(one.crop_features(crops), three.crop_features(crops))
+    alone, shared = one.rank(query, gallery, ids, 100), three.rank(query, gallery, ids, 100)
+    assert np.array_equal(alone.ids, shared.ids) and np.array_equal(alone.distances, shared.distances)
+
+
+def test_workers_use_one_core_each_and_leave_torchs_own_setting_alone() -> None:
     before = torch.get_num_threads()
+    torch.set_num_threads(2)
     try:
-        Engine(bundle_path, threads=1)
-        assert torch.get_num_threads() == 1
+        workers = Workers(3)
+        assert workers.map(lambda _: torch.get_num_threads(), range(6)) == [1] * 6
+        assert torch.get_num_threads() == 2
+        with ThreadPoolExecutor(1) as other:
+            assert other.submit(torch.get_num_threads).result() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_an_error_in_a_worker_reaches_the_caller(engine: Engine) -> None:
+    with pytest.raises(AttributeError):
+        engine.crop_features([picture(1), "not a picture"])  # type: ignore[list-item]
 
 
 def test_the_manifest_can_be_shown_as_json(engine: Engine) -> None:

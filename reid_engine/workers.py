@@ -1,0 +1,42 @@
+"""Threads that each compute on one core of their own.
+
+torch's own threads meet after every operation, so on a machine that also serves pages or trains, everyone waits for
+the slowest. Independent pieces of work meet once, at the end, and their results do not depend on how many there are.
+Seen on two cores shared with a training: 168,000 pairs/s ranked by one thread, 19,000 by two of torch's own; 350
+crops/s extracted by one, 57 by two.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import TypeVar
+
+import torch
+
+Piece = TypeVar("Piece")
+Result = TypeVar("Result")
+
+
+class Workers:
+    """`count` threads of one core each (None: as many as the process may use). Torch's own setting stays as it is."""
+
+    def __init__(self, count: int | None = None) -> None:
+        self.count = count or len(os.sched_getaffinity(0))
+        before = torch.get_num_threads()
+        self._pool = ThreadPoolExecutor(self.count, "reid", initializer=_take_one_core)
+        started = Barrier(self.count)
+        list(self._pool.map(lambda _: started.wait(), range(self.count)))
+        torch.set_num_threads(before)  # the setting is each thread's own, but new threads take over the last one made
+
+    def map(self, work: Callable[[Piece], Result], pieces: Iterable[Piece]) -> list[Result]:
+        """The results of `work` on every piece, in order; the first error is raised here."""
+        return list(self._pool.map(work, pieces))
+
+
+def _take_one_core() -> None:
+    """A thread takes over the common setting when it first asks torch for it; only after that its own one lasts."""
+    torch.get_num_threads()
+    torch.set_num_threads(1)
