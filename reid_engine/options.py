@@ -75,7 +75,7 @@ def train_config(options: dict[str, Any]) -> TrainConfig:
 
 def check_paths(config: TrainConfig) -> TrainConfig:
     """The config, when its data and initial weights are there. Raises BadConfig before an hour is lost."""
-    if config.data_format != "synthetic" and not Path(config.data).exists():
+    if not Path(config.data).exists():
         raise BadConfig(f"--data {config.data}: there is no such folder or file", option="data")
     if config.init not in ("", "imagenet") and not Path(config.init).is_file():
         raise BadConfig(f"--init {config.init}: there is no such file; a file's path, or imagenet", option="init")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
 from django.db.models import Q
@@ -12,6 +11,9 @@ from django.utils.translation import gettext as _
 from citysearch.errors import ServiceError, Unavailable
 from citysearch.research.models import ModelVersion
 from citysearch.research.signals import unindexed_asked
+
+# Figure -> its name among a bundle's metrics.
+HEADLINE = {"rank1": "attention_rank1", "mean_ap": "attention_map", "mean_inp": "attention_minp"}
 
 
 def active_model() -> ModelVersion | None:
@@ -55,13 +57,5 @@ def unindexed_crops(version: ModelVersion) -> int:
 
 def headline(version: ModelVersion) -> dict[str, float]:
     """rank1, mean_ap and mean_inp (0..1) of diff attention as the bundle states them; empty where it states none."""
-    figures: dict[str, Any] = version.metrics or {}
-    rows = figures.get("rows") or []
-    row = rows[0] if rows else figures
-    found = {"rank1": _rank1(row), "mean_ap": row.get("mean_ap"), "mean_inp": row.get("mean_inp")}
-    return {name: float(value) for name, value in found.items() if isinstance(value, int | float)}
-
-
-def _rank1(row: dict[str, Any]) -> Any:
-    cmc = row.get("cmc") or {}
-    return cmc.get("1", cmc.get(1)) if isinstance(cmc, dict) else row.get("rank1")
+    stated = {figure: version.metrics.get(key) for figure, key in HEADLINE.items()}
+    return {figure: float(value) for figure, value in stated.items() if isinstance(value, int | float)}

@@ -9,10 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from reid_engine.__main__ import EXIT_REFUSED, main, parser
+from reid_engine.data.market1501 import parse_name
 from reid_engine.errors import BadConfig
+from reid_engine.evaluation.metrics import cmc_map_minp
 from reid_engine.options import add_train_options, check_paths, train_config
 from reid_engine.training.config import TrainConfig
 
@@ -110,3 +113,109 @@ def test_the_help_loads_no_torch() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.rstrip().endswith("False")
     assert "--backbone" in done.stdout
+
+
+# End to end, on rendered people and a model trained for one epoch
+
+SMALL = "--height 64 --width 32 --people-per-batch 2 --crops-per-person 2 --ratio 64 --threads 1 --module-lrs 0.001"
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from reid_engine.data.synthetic import write_dataset
+
+    return write_dataset(tmp_path_factory.mktemp("people"), people=8, cameras=2, per_camera=2)
+
+
+@pytest.fixture(scope="module")
+def trained(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("run")
+    line = f"train --data {people} --data-format synthetic --out {out} --name small {SMALL}"
+    assert main([*line.split(), "--epochs", "1", "--no-separate-after"]) == 0
+    return out / "small.reid"
+
+
+def test_training_prints_the_path_of_a_bundle_and_tells_its_epochs(
+    people: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "again"
+    line = f"train --data {people} --out {out} --strategy separate --init {trained} {SMALL} --module-epochs 1"
+    assert main(line.split()) == 0
+    said = capsys.readouterr()
+    assert said.out.strip() == str(out / "citysearch.reid")
+    assert (out / "citysearch.reid").is_file()
+    assert "epoch 1/1 " in said.err
+
+
+def test_every_form_of_the_evaluation_is_printed(
+    people: Path, trained: Path, capsys: pytest.CaptureFixture[str],
+) -> None:
+    base = f"evaluate --data {people} --bundle {trained}".split()
+    for table, start in (("markdown", "Market-1501: 8 queries"), ("csv", "dataset,queries"), ("json", "{")):
+        assert main([*base, "--table", table]) == 0
+        assert capsys.readouterr().out.startswith(start)
+
+
+def test_the_evaluations_figures_are_those_of_the_searches_hits(
+    people: Path, trained: Path, capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Search with each query alone, take the hits as printed, and score them."""
+    main(["evaluate", "--data", str(people), "--bundle", str(trained), "--table", "json"])
+    stated = json.loads(capsys.readouterr().out)["rows"][0]
+    queries, gallery = (sorted((people / part).glob("*.jpg")) for part in ("query", "bounding_box_test"))
+    place = {str(path): column for column, path in enumerate(gallery)}
+    order = np.empty((len(queries), len(gallery)))
+    for row, query in zip(order, queries, strict=True):
+        main(["search", str(query), "--gallery", str(people / "bounding_box_test"), "--top", "99", "--json",
+              "--bundle", str(trained)])
+        for hit in json.loads(capsys.readouterr().out):
+            row[place[hit["crop"]]] = hit["rank"]
+    names = [[parse_name(path.name) for path in part] for part in (queries, gallery)]
+    found = cmc_map_minp(
+        order, *([name.person_id for name in part] for part in names),
+        *([name.camera_id for name in part] for part in names),
+    )
+    assert stated["mean_ap"] == pytest.approx(found.mean_ap, abs=5e-4)
+    assert stated["mean_inp"] == pytest.approx(found.mean_inp, abs=5e-4)
+    assert stated["cmc"]["1"] == pytest.approx(found.cmc[1], abs=5e-4)
+
+
+def test_a_search_prints_the_best_crops_as_a_table(
+    people: Path, trained: Path, capsys: pytest.CaptureFixture[str],
+) -> None:
+    query = next((people / "query").glob("*.jpg"))
+    line = f"search {query} {query} --gallery {people} --top 3 --bundle {trained}"
+    assert main(line.split()) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["rank", "distance", "likelihood", "crop"]
+    assert [row.split()[0] for row in lines[1:]] == ["1", "2", "3"]
+    assert lines[1].endswith(query.name)
+
+
+@pytest.mark.parametrize(("content", "message"), [
+    (b"no picture", "photo.jpg cannot be used"), (b"", "photo.jpg cannot be used"),
+])
+def test_a_photo_that_is_no_picture_is_refused(
+    content: bytes, message: str, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "photo.jpg").write_bytes(content)
+    assert main(["search", str(tmp_path / "photo.jpg"), "--gallery", str(people)]) == EXIT_REFUSED
+    assert message in capsys.readouterr().err
+
+
+def test_a_damaged_bundle_is_refused(
+    people: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+) -> None:
+    content = bytearray(trained.read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "damaged.reid").write_bytes(content)
+    assert main(["evaluate", "--data", str(people), "--bundle", str(tmp_path / "damaged.reid")]) == EXIT_REFUSED
+    assert "damaged.reid is damaged or no bundle" in capsys.readouterr().err
+
+
+def test_a_device_that_is_not_there_is_refused(
+    people: Path, trained: Path, capsys: pytest.CaptureFixture[str],
+) -> None:
+    line = f"evaluate --data {people} --bundle {trained} --device teapot"
+    assert main(line.split()) == EXIT_REFUSED
+    assert "teapot" in capsys.readouterr().err

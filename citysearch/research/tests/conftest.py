@@ -9,7 +9,7 @@ import pytest
 
 Maker = Callable[..., Path]
 
-METRICS = {"rows": [{"name": "diff attention", "cmc": {"1": 0.91}, "mean_ap": 0.8, "mean_inp": 0.6}]}
+METRICS = {"attention_rank1": 0.91, "attention_map": 0.8, "attention_minp": 0.6, "cosine_map": 0.7}
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 from citysearch.research.access import may_activate, may_read, versions_of
 from citysearch.research.models import ModelVersion
 
-METRICS = {"rows": [{"name": "diff attention", "cmc": {"1": 0.91}, "mean_ap": 0.8, "mean_inp": 0.6}]}
+METRICS = {"attention_rank1": 0.91, "attention_map": 0.8, "attention_minp": 0.6, "cosine_map": 0.7}
 
 
 @pytest.fixture

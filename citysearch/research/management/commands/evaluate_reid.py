@@ -44,7 +44,6 @@ class Command(BaseCommand):
         bundle = chosen_bundle(options["bundle"], options["model"])
         dataset = read(options["format"], options["data"], needs=("query", "gallery"))
         from reid_engine.engine import Engine
-
         from reid_engine.evaluation.evaluate import evaluate
 
         engine = Engine(bundle, device=options["device"], exhaustive_rows=len(dataset.gallery))

@@ -1,0 +1,138 @@
+"""train_reid and evaluate_reid from options to bundle, table and model version."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from citysearch.research.models import ModelVersion
+from citysearch.research.queries import bundle_path, headline, model_named
+from citysearch.research.services import model_activate, model_register
+
+pytestmark = pytest.mark.django_db
+ROOT = Path(__file__).parents[3]
+SMALL = [
+    "--height", "64", "--width", "32", "--people-per-batch", "2", "--crops-per-person", "2", "--ratio", "64",
+    "--threads", "1", "--no-separate-after",
+]
+
+
+@pytest.fixture(scope="session")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rendered people in Market-1501's folders."""
+    from reid_engine.data.synthetic import write_dataset
+
+    return write_dataset(tmp_path_factory.mktemp("people"), people=8, cameras=2, per_camera=2)
+
+
+def test_training_writes_a_bundle_tells_its_figures_and_registers_it(
+    people: Path, settings: Any, capsys: pytest.CaptureFixture[str],
+) -> None:
+    call_command("train_reid", "--data", str(people), "--name", "mine", "--epochs", "1", "--register", *SMALL)
+    said = capsys.readouterr()
+    path = settings.VAR_DIR / "training" / "mine" / "mine.reid"
+    assert said.out.splitlines() == [str(path), "registered mine"]
+    assert "epoch 1/1: cosine_map " in said.err
+    version = model_named("mine")
+    assert bundle_path(version).read_bytes() == path.read_bytes()
+    assert 0 < headline(version)["mean_ap"] <= 1
+
+
+def test_training_refuses_bad_options_before_it_starts(people: Path) -> None:
+    for options, message in (
+        (["--data", "nowhere"], "--data nowhere: there is no such folder"),
+        (["--data", str(people), "--epochs", "-1"], "epochs is -1; allowed"),
+        (["--data", str(people), "--recipe", "none"], "recipe is 'none'; allowed: citysearch"),
+        (["--data", str(people), "--speed", "9"], "unrecognized arguments: --speed 9"),
+        ([], "training option 'data' is missing"),
+    ):
+        with pytest.raises(CommandError, match=message):
+            call_command("train_reid", *options)
+
+
+def test_ctrl_c_says_how_to_go_on_and_the_same_command_goes_on(people: Path, tmp_path: Path) -> None:
+    """Interrupted in its second epoch at the earliest, a run ends with the same weights as one left alone."""
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    command = [sys.executable, "manage.py", "train_reid", "--data", str(people), "--epochs", "4", *SMALL]
+    environment = os.environ | {"VAR_DIR": str(tmp_path / "v"), "OMP_NUM_THREADS": "1"}
+    subprocess.run([*command, "--out", str(whole)], cwd=ROOT, env=environment, check=True, capture_output=True)
+    stopped = [*command, "--out", str(broken)]
+    run = subprocess.Popen(stopped, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+    wait_for(broken / "joint.pt")
+    run.send_signal(signal.SIGINT)
+    _, said = run.communicate(timeout=60)
+    assert (run.returncode, "start the same command again" in said) == (130, True)
+    assert not (broken / "citysearch.reid").exists()
+    subprocess.run([*stopped, "--resume"], cwd=ROOT, env=environment, check=True, capture_output=True)
+    from reid_engine import bundle
+
+    assert bundle.read(broken / "citysearch.reid").weights == bundle.read(whole / "citysearch.reid").weights
+
+
+def wait_for(path: Path, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} was not written within {seconds} s"
+        time.sleep(0.01)
+
+
+def test_the_active_model_is_evaluated_when_none_is_named(
+    people: Path, tiny: Path, capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(CommandError, match="No model version is active"):
+        call_command("evaluate_reid", "--data", str(people))
+    model_activate(model_register(tiny), anyway=True)
+    call_command("evaluate_reid", "--data", str(people))
+    said = capsys.readouterr().out
+    assert "8 queries, 8 gallery crops, 0 queries skipped" in said
+    assert "| diff attention |" in said and "| plain cosine |" in said
+
+
+def test_a_table_is_printed_and_kept_in_the_form_asked_for(
+    people: Path, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+) -> None:
+    base = ["evaluate_reid", "--data", str(people), "--format", "synthetic", "--bundle", str(tiny)]
+    call_command(*base, "--json", "--out", str(tmp_path / "new" / "table.csv"))
+    report = json.loads(capsys.readouterr().out)
+    rows = list(csv.DictReader((tmp_path / "new" / "table.csv").open()))
+    assert float(rows[0]["mean_ap"]) == pytest.approx(report["rows"][0]["mean_ap"], abs=1e-6)
+    call_command(*base, "--csv", "--out", str(tmp_path / "table.md"))
+    assert capsys.readouterr().out.startswith("dataset,")
+    assert "| plain cosine |" in (tmp_path / "table.md").read_text()
+
+
+def test_a_registered_version_is_evaluated_by_name(
+    people: Path, tiny: Path, capsys: pytest.CaptureFixture[str],
+) -> None:
+    model_register(tiny)
+    call_command("evaluate_reid", "--data", str(people), "--model", "tiny", "--json")
+    assert json.loads(capsys.readouterr().out)["gallery"] == 8
+
+
+def test_an_evaluation_refuses_with_a_message(people: Path, tiny: Path, tmp_path: Path) -> None:
+    for options, message in (
+        (["--bundle", str(tiny), "--data", "nowhere"], "nowhere: there is no such folder. Expected layout"),
+        (["--bundle", str(tmp_path / "no.reid"), "--data", str(people)], "no.reid cannot be read"),
+        (["--model", "gone", "--data", str(people)], "no model version 'gone'"),
+        (["--bundle", str(tiny), "--data", str(people), "--out", "table.xls"], "must end in one of .md, .csv, .json"),
+        (["--bundle", str(tiny), "--data", str(people), "--device", "teapot"], "teapot"),
+        (["--bundle", str(tiny), "--data", str(people), "--json", "--csv"], "not allowed with argument"),
+    ):
+        with pytest.raises(CommandError, match=message):
+            call_command("evaluate_reid", *options)
+
+
+def test_an_evaluation_leaves_the_model_versions_alone(people: Path, tiny: Path) -> None:
+    call_command("evaluate_reid", "--data", str(people), "--bundle", str(tiny), "--no-progress")
+    assert not ModelVersion.objects.exists()
