@@ -36,9 +36,8 @@ def search_take(pk: UUID) -> bool:
 
 def search_beat(pk: UUID, **fields: Any) -> bool:
     """Say that a worker is at it; False when the search shall go no further: cancelled, or over."""
-    running = Search.objects.filter(pk=pk, state=State.RUNNING)
-    running.update(heartbeat_at=timezone.now(), **fields)
-    return running.filter(cancel_requested=False).exists()
+    going = Search.objects.filter(pk=pk, state=State.RUNNING, cancel_requested=False)
+    return going.update(heartbeat_at=timezone.now(), **fields) == 1
 
 
 def search_fail(pk: UUID, code: str, message: str, **data: Any) -> bool:
@@ -51,7 +50,7 @@ def search_fail(pk: UUID, code: str, message: str, **data: Any) -> bool:
 
 
 def lost() -> Q:
-    """Open searches, and closed ones with verdicts not yet scored, at which no worker has been for a while."""
+    """Open searches at which no worker has been for a while."""
     before = timezone.now() - STALE_AFTER
     silent = Q(heartbeat_at__lt=before) | Q(heartbeat_at=None, created_at__lt=before)
     return Q(state__in=OPEN) & silent
