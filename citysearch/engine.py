@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from django.conf import settings
 
 from citysearch.research.models import ModelVersion
+from citysearch.research.queries import bundle_path
 from reid_engine.errors import BundleMismatch
 
 if TYPE_CHECKING:
@@ -37,11 +37,6 @@ def engines_forget() -> None:
     """Drop every loaded engine, so that the next search reads its bundle from disk again."""
     with _loading:
         _engines.clear()
-
-
-def bundle_path(model_version: ModelVersion) -> Path:
-    """Where the bundle lies: an absolute path stays, any other is below var/."""
-    return Path(settings.VAR_DIR) / model_version.bundle
 
 
 def _load(model_version: ModelVersion) -> Engine:
