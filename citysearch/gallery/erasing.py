@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 
 import numpy as np
+from django.apps import apps
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
@@ -136,10 +137,17 @@ def _left_of(camera_id: int, crops: Sequence[Crop]) -> Counter[str]:
         images=sum(files.picture_path(crop.image).exists() for crop in crops),
         features=sum(int(np.isin(store.open(segment.path).ids, ids).sum()) for segment in segments),
     )
-    for relation in Crop._meta.related_objects:
-        model = relation.related_model
-        left[_word(model._meta.label)] = model._default_manager.filter(**{f"{relation.field.name}__in": ids}).count()
+    for label, count in _pointing_at(ids):
+        left[_word(label)] += count
     return left
+
+
+def _pointing_at(ids: Collection[int]) -> Iterator[tuple[str, int]]:
+    """Every model with a foreign key to crops, known to this app or not, and how many of its rows hold the ids."""
+    for model in apps.get_models():
+        for column in model._meta.concrete_fields:
+            if column.is_relation and column.related_model is Crop:
+                yield model._meta.label, model._base_manager.filter(**{f"{column.name}__in": ids}).count()
 
 
 def _word(label: str) -> str:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypedDict
 
 import numpy as np
-from django.db.models import Count, DateTimeField, DurationField, ExpressionWrapper, F, Max, QuerySet, Sum, Value
+from django.db.models import Count, ExpressionWrapper, F, FloatField, Func, Max, Min, QuerySet, Sum
 from django.urls import reverse
 from numpy.typing import NDArray
 
@@ -22,6 +22,8 @@ from units.models import Camera, Unit
 
 # How often a reader looks again when a segment vanished under it (compacted or rewritten meanwhile).
 READ_ATTEMPTS = 5
+# SQLite counts days as a double: about 40 microseconds.
+TIME_ERROR_S = 0.0005
 
 
 @dataclass(frozen=True)
@@ -101,14 +103,43 @@ def true_time(crop: Crop) -> datetime:
 
 
 def crops_between(crops: QuerySet[Crop], start: datetime | None, end: datetime | None) -> QuerySet[Crop]:
-    """The crops taken within [start, end] of true time; each camera's clock is corrected by its offset."""
-    if start is None and end is None:
-        return crops
-    second = Value(timedelta(seconds=1), output_field=DurationField())
-    offset = ExpressionWrapper(F("camera__clock_offset_s") * second, output_field=DurationField())
-    taken = ExpressionWrapper(F("captured_at") - offset, output_field=DateTimeField())
-    bounds = {name: moment for name, moment in {"taken__gte": start, "taken__lte": end}.items() if moment}
-    return crops.alias(taken=taken).filter(**bounds)
+    """The crops taken within [start, end] of true time; each camera's clock is corrected by its offset.
+
+    The offsets' extremes narrow by the index first; then each row's own time is computed.
+    """
+    least, most = _offset_range()
+    taken = EpochSeconds("captured_at") - F("camera__clock_offset_s")
+    crops = crops.alias(taken=ExpressionWrapper(taken, output_field=FloatField()))
+    if start is not None:
+        crops = crops.filter(captured_at__gte=_shifted(start, least), taken__gte=start.timestamp() - TIME_ERROR_S)
+    if end is not None:
+        crops = crops.filter(captured_at__lte=_shifted(end, most), taken__lte=end.timestamp() + TIME_ERROR_S)
+    return crops
+
+
+class EpochSeconds(Func):
+    """A time as seconds since 1970."""
+
+    output_field = FloatField()
+    template = "EXTRACT(EPOCH FROM %(expressions)s)"
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, Any]:
+        template = "((julianday(%(expressions)s) - 2440587.5) * 86400.0)"
+        return self.as_sql(compiler, connection, template=template, **context)
+
+
+def _offset_range() -> tuple[timedelta, timedelta]:
+    """The smallest and the largest clock offset of any camera, a second more on either side."""
+    found = Camera.objects.aggregate(least=Min("clock_offset_s"), most=Max("clock_offset_s"))
+    return timedelta(seconds=(found["least"] or 0) - 1), timedelta(seconds=(found["most"] or 0) + 1)
+
+
+def _shifted(moment: datetime, delta: timedelta) -> datetime:
+    """The time moved by delta, or left alone at the ends of what a datetime can hold."""
+    try:
+        return moment + delta
+    except OverflowError:
+        return moment
 
 
 def _rows_of(

@@ -1,0 +1,197 @@
+"""The commands: what they print, how they end, what they find."""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.management import CommandError, call_command
+
+from citysearch.gallery import files, services
+from citysearch.gallery.models import Crop, Segment
+from citysearch.gallery.tests.conftest import TinyExtractor, items, make_version, picture
+
+
+def called(name: str, *arguments: Any, **options: Any) -> str:
+    """What a command printed, on both streams; --no-progress always."""
+    out = io.StringIO()
+    call_command(name, *map(str, arguments), no_progress=True, stdout=out, stderr=out, **options)
+    return out.getvalue()
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    for name, data in {"cam-1/a.jpg": picture(1), "cam-1/b.jpg": picture(2), "cam-2/c.jpg": b"broken"}.items():
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(data)
+    return tmp_path / "in"
+
+
+def test_import_tells_the_lines_and_the_counts(cameras: list[Any], source: Path) -> None:
+    printed = called("import_gallery", source)
+    assert "cam-2/c.jpg" in printed and "3 pictures: 2 added, 0 known, 1 refused." in printed
+    assert "0 added, 2 known" in called("import_gallery", source, layout="folder")
+
+
+def test_import_indexes_when_asked(cameras: list[Any], source: Path, version: Any, engine_is: TinyExtractor) -> None:
+    assert "2 crops indexed." in called("import_gallery", source, index=True)
+    assert Segment.objects.get().rows == 2
+
+
+def test_import_finds_out_the_layout(cameras: list[Any], tmp_path: Path) -> None:
+    (tmp_path / "bounding_box_test").mkdir()
+    (tmp_path / "bounding_box_test" / "0002_c2s1_000451_03.jpg").write_bytes(picture(1))
+    called("import_gallery", tmp_path, cameras="cam-4,cam-3")
+    assert Crop.objects.get().camera.code == "cam-3"
+
+
+def test_import_names_a_camera_that_is_not_there(cameras: list[Any], source: Path) -> None:
+    with pytest.raises(CommandError, match="cam-9"):
+        called("import_gallery", source, cameras="cam-1,cam-9")
+
+
+def test_import_renames_folders(cameras: list[Any], source: Path) -> None:
+    called("import_gallery", source, cameras="cam-1=cam-4")
+    assert set(Crop.objects.values_list("camera__code", flat=True)) == {"cam-4"}
+
+
+def test_import_fails_with_the_reason(cameras: list[Any], tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="no file or folder"):
+        called("import_gallery", tmp_path / "nowhere")
+
+
+def test_import_ends_on_ctrl_c_as_a_shell_expects(
+    cameras: list[Any], source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*args: Any, **kwargs: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(files, "pictures_flush", interrupted)
+    with pytest.raises(CommandError) as error:
+        called("import_gallery", source)
+    assert error.value.returncode == 130 and "run it again" in str(error.value)
+    assert not Crop.objects.exists() and list(files.pictures_on_disk()) == []
+
+
+def test_index_takes_the_active_model_or_the_one_named(
+    filled: list[Any], version: Any, engine_is: TinyExtractor
+) -> None:
+    assert "6 crops indexed for tiny" in called("index_gallery", cameras="cam-1")
+    assert "4 crops indexed for tiny" in called("index_gallery")
+    make_version("new", state="registered")
+    assert "10 crops indexed for new" in called("index_gallery", model="new")
+
+
+def test_index_says_what_is_missing(filled: list[Any], version: Any, engine_is: TinyExtractor) -> None:
+    files.pictures_remove([Crop.objects.first().image])
+    assert "1 crops still have no features" in called("index_gallery")
+
+
+@pytest.mark.parametrize("options", [{"model": "none"}, {"cameras": "cam-9"}])
+def test_index_refuses_what_is_not_there(filled: list[Any], version: Any, options: dict[str, str]) -> None:
+    with pytest.raises(CommandError, match="none|cam-9"):
+        called("index_gallery", **options)
+
+
+def test_index_without_an_active_model_says_what_to_do(filled: list[Any]) -> None:
+    with pytest.raises(CommandError, match="register_model"):
+        called("index_gallery")
+
+
+@pytest.fixture
+def indexed(filled: list[Any], version: Any, extractor: TinyExtractor) -> list[Any]:
+    services.index_cameras([camera.pk for camera in filled], version, extractor=extractor)
+    return filled
+
+
+def flip(path: Path, at: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+def test_verify_is_silent_about_a_whole_store(indexed: list[Any]) -> None:
+    assert called("verify_store").strip() == "2 segments and 10 pictures checked."
+
+
+@pytest.mark.parametrize("at", [0, 20, 200, -1])
+def test_verify_finds_a_flipped_byte_in_a_segment(indexed: list[Any], at: int) -> None:
+    segment = Segment.objects.first()
+    flip(Path(settings.STORE_DIR) / segment.path, at)
+    out = io.StringIO()
+    with pytest.raises(CommandError, match="1 faults") as error:
+        call_command("verify_store", no_progress=True, stdout=out, stderr=out)
+    assert error.value.returncode == 1 and segment.path in out.getvalue()
+
+
+def test_verify_finds_altered_and_missing_pictures(indexed: list[Any]) -> None:
+    altered, missing = Crop.objects.all()[:2]
+    flip(files.picture_path(altered.image), 100)
+    files.pictures_remove([missing.image])
+    out = io.StringIO()
+    with pytest.raises(CommandError, match="2 faults"):
+        call_command("verify_store", no_progress=True, stdout=out, stderr=out)
+    assert altered.image in out.getvalue() and missing.image in out.getvalue()
+    assert "0 pictures" in called("verify_store", no_pictures=True)
+
+
+def test_verify_finds_a_missing_segment_a_wrong_log_and_repeated_rows(indexed: list[Any]) -> None:
+    first, second = Segment.objects.order_by("camera_id")
+    Segment.objects.filter(pk=first.pk).update(rows=5)
+    (Path(settings.STORE_DIR) / second.path).unlink()
+    with pytest.raises(CommandError, match="2 faults"):
+        called("verify_store")
+    Segment.objects.filter(pk=first.pk).update(rows=6)
+    copy = first.path.replace(".seg", "b.seg")
+    (Path(settings.STORE_DIR) / copy).write_bytes((Path(settings.STORE_DIR) / first.path).read_bytes())
+    Segment.objects.filter(pk=second.pk).update(
+        camera_id=first.camera_id, path=copy, sha256=first.sha256, rows=first.rows
+    )
+    with pytest.raises(CommandError, match="1 faults"):
+        called("verify_store")
+
+
+def test_verify_finds_features_of_crops_that_are_gone(indexed: list[Any]) -> None:
+    Crop.objects.filter(pk=Crop.objects.first().pk).delete()
+    out = io.StringIO()
+    with pytest.raises(CommandError, match="1 faults"):
+        call_command("verify_store", no_progress=True, stdout=out, stderr=out)
+    assert "erased" in out.getvalue()
+
+
+def test_verify_tells_of_orphans_and_sweeps_only_the_old_ones(indexed: list[Any]) -> None:
+    segment = Path(settings.STORE_DIR) / Segment.objects.first().path
+    picture_file = files.picture_path(Crop.objects.first().image)
+    old = [segment.with_name("old.seg"), picture_file.with_name("old.jpg"), picture_file.with_name(".x.jpg.part")]
+    young = [segment.with_name("young.seg"), picture_file.with_name("young.jpg")]
+    for path in (*old, *young):
+        path.write_bytes(b"left over")
+    hours_ago = time.time() - 2 * 3600
+    for path in (*old, segment, picture_file):
+        os.utime(path, (hours_ago, hours_ago))
+    printed = called("verify_store", sweep=True)
+    assert printed.count("No row names") == 5 and "3 files removed." in printed
+    assert not any(path.exists() for path in old)
+    assert all(path.exists() for path in (*young, segment, picture_file))
+
+
+def test_purge_shows_the_counts_go_to_zero(filled: list[Any]) -> None:
+    assert "10 crops are older" in called("purge_gallery", dry_run=True)
+    assert Crop.objects.count() == 10
+    printed = called("purge_gallery")
+    assert "crops: 10 -> 0" in printed and "images: 10 -> 0" in printed
+    assert not Crop.objects.exists()
+
+
+def test_purge_leaves_young_crops_alone(cameras: list[Any]) -> None:
+    from django.utils import timezone
+
+    young = [item._replace(captured_at=timezone.now()) for item in items(2)]
+    services.crops_add_bulk(cameras[0], young)
+    assert "0 crops are older" in called("purge_gallery")
+    assert Crop.objects.count() == 2
