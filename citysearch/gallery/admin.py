@@ -47,7 +47,7 @@ class ReadOnly:
 @admin.register(Crop)
 class CropAdmin(ReadOnly, admin.ModelAdmin):
     list_display = ["thumbnail", "camera", "time", "captured_at", "source_name", "width", "height"]
-    list_filter = ["camera"]
+    list_filter = [("camera", admin.RelatedOnlyFieldListFilter)]
     list_select_related = ["camera"]
     list_per_page = 50
     show_full_result_count = False
