@@ -131,14 +131,14 @@ class UnitViewSet(viewsets.GenericViewSet):
 
     @extend_schema(
         summary="Areas for the map",
-        description="Without under, parent, level or ids: the topmost units the user may see.",
+        description="Without any filter: the topmost units the user may see.",
         responses=FeatureCollectionSerializer,
         filters=True,
     )
     @action(detail=False, pagination_class=None)
     def geojson(self, request: Request) -> Response:
         units = self.filter_queryset(self.get_queryset())
-        if not any(request.query_params.get(name) for name in ("under", "parent", "level", "ids", "code", "q")):
+        if not any(request.query_params.get(name) for name in UnitFilter.base_filters):
             units = units.filter(_topmost(request))
         return Response(unit_feature_collection(units))
 
@@ -213,7 +213,7 @@ class CameraViewSet(viewsets.ModelViewSet):
     @staticmethod
     def _answer_with(serializer: serializers.BaseSerializer[Camera], camera: Camera) -> None:
         serializer.instance = camera
-        serializer.context["unit_paths"] = unit_paths([camera.unit])
+        cast(dict[str, Any], serializer.context)["unit_paths"] = unit_paths([camera.unit])
 
     def perform_destroy(self, instance: Camera) -> None:
         services.camera_delete(instance)

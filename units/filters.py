@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import django_filters
@@ -10,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from units.access import get_unit_or_404
 from units.models import Camera, CameraStatus, Indicator, Level, SensorKind, SensorReading, Unit
+from units.queries import check_bbox
 from units.tree import below
 
 
@@ -27,16 +29,33 @@ class IdsFilter(django_filters.BaseInFilter, django_filters.NumberFilter):
     """Ids, separated by commas."""
 
 
+class BoxFilter(django_filters.CharFilter):
+    """Rows that touch a box of degrees; `columns` are the row's west, south, east and north."""
+
+    def __init__(self, columns: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(label=_("west,south,east,north in degrees"), **kwargs)
+        self.columns = columns
+
+    def filter(self, qs: QuerySet[Any], value: str) -> QuerySet[Any]:
+        if not value:
+            return qs
+        box = check_bbox(value)
+        west, south, east, north = self.columns
+        sides = {f"{west}__lte": box[2], f"{south}__lte": box[3], f"{east}__gte": box[0], f"{north}__gte": box[1]}
+        return qs.filter(**sides)
+
+
 class UnitFilter(django_filters.FilterSet):
     under = SubtreeFilter("path", label=_("Units in the subtree of this unit, itself included"))
     parent = django_filters.NumberFilter(method="children", label=_("Units directly below this unit"))
     level = django_filters.MultipleChoiceFilter(choices=Level.choices)
     ids = IdsFilter(field_name="id", lookup_expr="in", label=_("Ids, separated by commas"))
+    bbox = BoxFilter(["west", "south", "east", "north"])
     q = django_filters.CharFilter(method="words", label=_("Part of a name or code"))
 
     class Meta:
         model = Unit
-        fields = ["under", "parent", "level", "ids", "code", "q"]
+        fields = ["under", "parent", "level", "ids", "bbox", "code", "q"]
 
     def children(self, units: QuerySet[Unit], name: str, value: Any) -> QuerySet[Unit]:
         parent = get_unit_or_404(self.request.user, int(value))
@@ -49,11 +68,12 @@ class UnitFilter(django_filters.FilterSet):
 class CameraFilter(django_filters.FilterSet):
     unit = SubtreeFilter("unit__path", label=_("Cameras in the subtree of this unit"))
     status = django_filters.MultipleChoiceFilter(choices=CameraStatus.choices)
+    bbox = BoxFilter(["longitude", "latitude", "longitude", "latitude"])
     q = django_filters.CharFilter(method="words", label=_("Part of a name or code"))
 
     class Meta:
         model = Camera
-        fields = ["unit", "status", "code", "q"]
+        fields = ["unit", "status", "bbox", "code", "q"]
 
     def words(self, cameras: QuerySet[Camera], name: str, value: str) -> QuerySet[Camera]:
         return cameras.filter(Q(name__icontains=value) | Q(code__icontains=value))

@@ -145,13 +145,6 @@ def check_bbox(text: str) -> list[float]:
     return [west, south, east, north]
 
 
-def surroundings(unit: Unit | None, parent: Unit | None) -> QuerySet[Unit]:
-    """What the polygon editor draws under a unit: the unit above, and the units beside it."""
-    beside = children(parent) if parent else Unit.objects.filter(level=Level.CITY)
-    around = beside | Unit.objects.filter(pk=parent.pk) if parent else beside
-    return (around.exclude(pk=unit.pk) if unit else around).order_by("path")
-
-
 def _touching(bbox: Sequence[float]) -> Q:
     west, south, east, north = bbox
     return Q(west__lte=east, east__gte=west, south__lte=north, north__gte=south)
