@@ -56,7 +56,7 @@ class ModelVersionAdmin(admin.ModelAdmin):
         except (ServiceError, ReidError) as error:
             self.message_user(request, str(error), messages.ERROR)
         else:
-            self.message_user(request, gettext("%(name)s is active now.") % {"name": version.name}, messages.SUCCESS)
+            self.message_user(request, gettext("Active now: %(name)s.") % {"name": version.name}, messages.SUCCESS)
 
     @admin.action(description=_("Index the gallery with the chosen model version"), permissions=["activate"])
     def index(self, request: HttpRequest, chosen: QuerySet[ModelVersion]) -> None:

@@ -16,6 +16,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from citysearch.research.management.commands import train_reid
 from citysearch.research.models import ModelVersion
 from citysearch.research.queries import bundle_path, headline, model_named
 from citysearch.research.services import model_activate, model_register
@@ -61,8 +62,27 @@ def test_training_refuses_bad_options_before_it_starts(people: Path) -> None:
             call_command("train_reid", *options)
 
 
-def test_ctrl_c_says_how_to_go_on_and_the_same_command_goes_on(people: Path, tmp_path: Path) -> None:
-    """Interrupted in its second epoch at the earliest, a run ends with the same weights as one left alone."""
+def test_ctrl_c_says_how_to_go_on_and_the_same_command_goes_on(
+    people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    command = ["train_reid", "--data", str(people), "--out", str(tmp_path), "--epochs", "2", *SMALL]
+    with monkeypatch.context() as patch:
+        patch.setattr(train_reid.Teller, "__call__", lambda *told: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(CommandError, match="start the same command again to go on") as stop:
+            call_command(*command)
+    assert stop.value.returncode == 130
+    assert not (tmp_path / "citysearch.reid").exists()
+    steps: list[tuple[int, int]] = []
+    monkeypatch.setattr(train_reid.Teller, "__call__", lambda self, *told: steps.append((told[0], told[2])))
+    call_command(*command, "--resume")
+    assert steps[0] == (1, 2)
+    assert (tmp_path / "citysearch.reid").exists()
+
+
+@pytest.mark.slow
+def test_a_run_interrupted_by_a_signal_ends_with_the_same_weights_as_one_left_alone(
+    people: Path, tmp_path: Path,
+) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     command = [sys.executable, "manage.py", "train_reid", "--data", str(people), "--epochs", "4", *SMALL]
     environment = os.environ | {"VAR_DIR": str(tmp_path / "v"), "OMP_NUM_THREADS": "1"}

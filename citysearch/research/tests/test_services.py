@@ -250,7 +250,7 @@ def test_an_administrator_activates_on_the_page(administrator: Any, tiny: Path, 
     gallery["missing"]["tiny"] = 4
     assert "4 crops of the gallery are not indexed by tiny" in post_action(administrator, "activate", version)
     gallery["missing"]["tiny"] = 0
-    assert "tiny is active now" in post_action(administrator, "activate", version)
+    assert "Active now: tiny" in post_action(administrator, "activate", version)
     assert active_model() == version
 
 
