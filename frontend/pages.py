@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Max, Q, QuerySet
+from django.db.models import Count, Max, Q, QuerySet
 from django.http import Http404
 from django.urls import reverse
 from django.utils import timezone
@@ -108,9 +108,16 @@ def run_of(search: Search, user: User) -> dict[str, Any]:
         "stale": state["stale"],
         "rescoring": state["rescoring"],
         "exact": counts.get("exact", True),
-        **{name: counts.get(name, 0) for name in ("parts_done", "cameras", "crops", "candidates", "sightings")},
+        **{name: counts.get(name, 0) for name in ("parts_done", "cameras", "crops", "candidates")},
+        **_alike(search),
     }
     return run | _skipped(state["coverage"]) | _nothing(search, run, user)
+
+
+def _alike(search: Search) -> dict[str, int]:
+    """Sightings and crops that are likely enough to be shown at first."""
+    found = search.candidates.filter(likelihood__gte=FLOOR)
+    return found.aggregate(sightings=Count("sighting", distinct=True), alike=Count("pk"))
 
 
 def _revision(search: Any, counts: dict[str, Any]) -> str:
@@ -221,8 +228,12 @@ def searches_by(user: User, words: str = "") -> QuerySet[Search]:
 
 
 def search_lines(searches: Iterable[Search]) -> list[dict[str, Any]]:
-    """Each search with its first photo's address."""
-    return [{"search": search, "thumb": _thumb(search)} for search in searches]
+    """Each search with its first photo's address and the number of its likely sightings."""
+    searches = list(searches)
+    alike = Q(candidates__likelihood__gte=FLOOR)
+    counted = Search.objects.filter(pk__in=[search.pk for search in searches]).order_by()
+    found = dict(counted.values_list("pk", Count("candidates__sighting", filter=alike, distinct=True)))
+    return [{"search": search, "thumb": _thumb(search), "sightings": found[search.pk]} for search in searches]
 
 
 def _thumb(search: Search) -> str:
@@ -297,7 +308,7 @@ def unit_page(user: User, unit: Unit) -> dict[str, Any]:
 def unit_data(unit: Unit) -> dict[str, Any]:
     """Government data and sensor readings of a unit, with the figures each plot is read by."""
     context = unit_context(unit)
-    series = [_series(row) for row in context["sensors"] if row["points"]]
+    series = [_series(row) for row in context["series"]]
     times = [time for row in series for time, _value in row["points"]]
     return {
         "unit": unit,
@@ -311,8 +322,6 @@ def unit_data(unit: Unit) -> dict[str, Any]:
 
 
 def _series(row: dict[str, Any]) -> dict[str, Any]:
-    points = [(datetime.fromisoformat(time), value) for time, value in row["points"]]
-    values = [value for _time, value in points]
-    source = None if row["own"] else (row["source"] or {}).get("name", _("mean of the units below"))
+    values = [value for _time, value in row["points"]]
     figures = {"last": values[-1], "low": min(values), "high": max(values), "median": round(median(values), 1)}
-    return {"kind": row["kind"], "label": row["label"], "points": points, "source": source, **figures}
+    return row | figures | {"source": _("mean of the units below") if row["mean"] else row["unit_name"]}

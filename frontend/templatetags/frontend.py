@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -10,12 +11,14 @@ from django import template
 from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 register = template.Library()
 
 WIDTH, HEIGHT = 240.0, 44.0
 MARGIN = 3.0
+TWO_NAMES = re.compile(r"([\u3400-\u9fff][^A-Za-z]*?)\s+([A-Za-z].*)")
 
 
 @register.simple_tag
@@ -32,6 +35,15 @@ def likelihood_words(likelihood: float | None) -> str:
         return ""
     words = [(0.9, _("very likely")), (0.7, _("likely")), (0.3, _("possible")), (0.1, _("unlikely"))]
     return next((word for least, word in words if likelihood >= least), _("very unlikely"))
+
+
+@register.filter
+def place(name: str) -> str:
+    """The reader's half of a name in two languages, Chinese first ("湖滨区 Lakeside"); any other name as it is."""
+    names = TWO_NAMES.fullmatch(name)
+    if names is None:
+        return name
+    return names[1] if get_language().startswith("zh") else names[2]
 
 
 @register.filter

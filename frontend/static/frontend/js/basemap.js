@@ -1,12 +1,13 @@
 // The base map from our own server: water, parks and streets on a plain ground, drawn into one canvas.
 
 import { read } from "./api.js";
+import { place } from "./format.js";
 import { element } from "./page.js";
 
 const L = window.L;
 // Width in pixels at zoom 15 and whether the road is a main one.
-const ROADS = { motorway: [6, true], avenue: [5, true], primary: [5, true], main: [5, true], secondary: [4, true], ring: [5, true], street: [3, false], residential: [2.5, false], path: [1.2, false], footway: [1.2, false], alley: [1.5, false] };
-const AREAS = { water: "--map-water", river: "--map-water", lake: "--map-water", park: "--map-park", green: "--map-park", square: "--map-square", plaza: "--map-square" };
+const ROADS = { motorway: [6, true], avenue: [5, true], primary: [5, true], main: [5, true], secondary: [4, true], ring: [5, true], street: [3, false], residential: [2.5, false], lane: [2.4, false], path: [1.3, false], footway: [1.2, false], alley: [1.5, false] };
+const AREAS = { water: "--map-water", river: "--map-water", lake: "--map-water", park: "--map-park", wood: "--map-park", green: "--map-park", square: "--map-square", plaza: "--map-square" };
 const AREA_ORDER = ["--map-building", "--map-square", "--map-park", "--map-water"];
 
 export const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -61,7 +62,7 @@ function addNames(map, areas) {
   const named = areas.filter((feature) => feature.properties.name && areaColour(feature) !== "--map-building");
   const markers = named.map((feature) => {
     const bounds = L.geoJSON(feature).getBounds();
-    const html = element("span", { text: feature.properties.name });
+    const html = element("span", { text: place(feature.properties.name) });
     return { bounds, marker: L.marker(bounds.getCenter(), { icon: L.divIcon({ className: "unit-label place-label", html, iconSize: [0, 0] }), interactive: false, keyboard: false, pane: "base" }) };
   });
   const update = () => {

@@ -1,6 +1,6 @@
 // The enlarged hit: query and crop side by side, every crop of the sighting, the facts.
 
-import { decimal, fullTime, likelihoodWords, percent } from "./format.js";
+import { decimal, fullTime, likelihoodWords, odds, outOf100, place } from "./format.js";
 import { gettext, interpolate } from "./i18n.js";
 import { app, byId, cropUrl, element } from "./page.js";
 import { judge, move, press, selected } from "./hits.js";
@@ -24,7 +24,7 @@ function render() {
   const hit = selected();
   if (!hit) return;
   const photos = get("photos");
-  byId("compare-title").textContent = `${likelihoodWords(hit.likelihood)} · ${percent(hit.likelihood)}`;
+  byId("compare-title").textContent = `${likelihoodWords(hit.likelihood)} · ${odds(hit.likelihood)}`;
   byId("compare-query").src = photos[photo % photos.length]?.url ?? "";
   showCrop(hit, hit.crop);
   facts(hit);
@@ -34,19 +34,19 @@ function render() {
 
 function showCrop(hit, id) {
   byId("compare-crop").src = id === hit.crop ? hit.image : cropUrl(id);
-  byId("compare-crop").alt = interpolate(gettext("Crop of %(camera)s"), { camera: hit.camera.name });
+  byId("compare-crop").alt = interpolate(gettext("Crop of %(camera)s"), { camera: place(hit.camera.name) });
   byId("compare-caption").textContent = interpolate(gettext("Crop %(id)s"), { id });
   for (const button of byId("compare-burst").children) button.setAttribute("aria-pressed", String(Number(button.dataset.crop) === id));
 }
 
 function facts(hit) {
   const rows = [
-    [gettext("Camera"), hit.camera.name, "lead"],
+    [gettext("Camera"), place(hit.camera.name), "lead"],
     [gettext("Code"), hit.camera.code],
     [gettext("Unit"), hit.unit_path],
     [gettext("Time"), fullTime(hit.time)],
     hit.camera_time && hit.camera_time !== hit.time ? [gettext("The camera's own clock"), fullTime(hit.camera_time)] : null,
-    [gettext("Likelihood"), interpolate(gettext("Of 100 pairs as alike as this one, %(n)s show the same person."), { n: Math.round(hit.likelihood * 100) })],
+    [gettext("Likelihood"), interpolate(gettext("Of 100 pairs as alike as this one, %(n)s show the same person."), { n: outOf100(hit.likelihood) })],
     [gettext("Distance"), interpolate(gettext("%(d)s (smaller is closer)"), { d: new Intl.NumberFormat(document.documentElement.lang, { maximumFractionDigits: 3 }).format(hit.distance) })],
     hit.cosine != null ? [gettext("Plain cosine"), decimal(hit.cosine)] : null,
   ];

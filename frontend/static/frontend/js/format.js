@@ -9,6 +9,27 @@ export const number = (value) => whole.format(value);
 export const decimal = (value) => oneDigit.format(value);
 export const percent = (share) => `${Math.round(share * 100)}%`;
 
+/** A likelihood is never 0% or 100%: a likeness is no proof. */
+export const outOf100 = (likelihood) => Math.min(99, Math.max(1, Math.round(likelihood * 100)));
+export const odds = (likelihood) => `${outOf100(likelihood)}%`;
+
+// A name in two languages, Chinese first: "湖滨区 Lakeside". Each reader sees the own one; the whole is in the title.
+const TWO_NAMES = /^([\u3400-\u9fff][^A-Za-z]*?)\s+([A-Za-z].*)$/;
+const CHINESE = language.startsWith("zh");
+
+/** The same rule as the filter `place` in templatetags/frontend.py. */
+export function place(name) {
+  const names = TWO_NAMES.exec(name);
+  if (!names) return name;
+  return CHINESE ? names[1] : names[2];
+}
+
+/** "District / Street / ..." of a whole path, without the city that every hit shares. */
+export function shortPath(path) {
+  const names = path.split(" / ").map(place);
+  return (names.length > 2 ? names.slice(1) : names).join(" / ");
+}
+
 /** The same five words and thresholds as likelihood_words in templatetags/frontend.py. */
 export function likelihoodWords(likelihood) {
   if (likelihood >= 0.9) return gettext("very likely");

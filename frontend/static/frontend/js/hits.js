@@ -1,7 +1,7 @@
 // Hits as cards: kept, moved and changed by key, so that nothing jumps while more of them arrive.
 
 import { send } from "./api.js";
-import { fullTime, likelihoodWords, number, percent, seconds, tone } from "./format.js";
+import { fullTime, likelihoodWords, number, odds, outOf100, percent, place, seconds, shortPath, tone } from "./format.js";
 import { gettext, interpolate, ngettext } from "./i18n.js";
 import { announce, app, byId, calm, show } from "./page.js";
 import { hurry } from "./run.js";
@@ -79,11 +79,12 @@ function fill(card, hit, index, stop) {
   article.setAttribute("aria-label", describe(hit, index));
   put("rank", String(index + 1));
   put("words", likelihoodWords(hit.likelihood));
-  put("percent", percent(hit.likelihood));
-  field("percent").title = interpolate(gettext("Of 100 pairs as alike as this one, %(n)s show the same person."), { n: Math.round(hit.likelihood * 100) });
-  put("camera", hit.camera.name);
+  put("percent", odds(hit.likelihood));
+  field("percent").title = interpolate(gettext("Of 100 pairs as alike as this one, %(n)s show the same person."), { n: outOf100(hit.likelihood) });
+  put("camera", place(hit.camera.name));
+  field("camera").title = hit.camera.name;
   put("code", hit.camera.code);
-  put("unit", hit.unit_path);
+  put("unit", shortPath(hit.unit_path));
   field("unit").title = hit.unit_path;
   put("time", fullTime(hit.time));
   field("time").dateTime = hit.time;
@@ -100,7 +101,7 @@ function pictures(card, hit) {
   const [query, crop] = [card.querySelector(".query-picture"), card.querySelector(".crop-picture")];
   if (query.getAttribute("src") !== queryPhoto()) query.src = queryPhoto();
   if (crop.getAttribute("src") !== hit.image) crop.src = hit.image;
-  crop.alt = interpolate(gettext("Crop of %(camera)s"), { camera: hit.camera.name });
+  crop.alt = interpolate(gettext("Crop of %(camera)s"), { camera: place(hit.camera.name) });
 }
 
 export function press(button, verdict) {
@@ -108,7 +109,7 @@ export function press(button, verdict) {
 }
 
 function describe(hit, index) {
-  const values = { n: index + 1, words: likelihoodWords(hit.likelihood), percent: percent(hit.likelihood), camera: hit.camera.name, time: fullTime(hit.time) };
+  const values = { n: index + 1, words: likelihoodWords(hit.likelihood), percent: odds(hit.likelihood), camera: place(hit.camera.name), time: fullTime(hit.time) };
   return interpolate(gettext("Hit %(n)s: %(words)s, %(percent)s, %(camera)s, %(time)s"), values);
 }
 

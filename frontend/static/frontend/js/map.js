@@ -2,7 +2,7 @@
 
 import { read } from "./api.js";
 import { addBasemap, colour } from "./basemap.js";
-import { number, tone } from "./format.js";
+import { number, place, tone } from "./format.js";
 import { gettext, interpolate, ngettext } from "./i18n.js";
 import { keyOf, select } from "./hits.js";
 import { app, byId, calm, element, narrow, show } from "./page.js";
@@ -41,12 +41,12 @@ const area = (features, style, onAdd) => L.geoJSON(features.filter((feature) => 
 
 function clickable(feature, layer) {
   const { id, name, cameras: count } = feature.properties;
-  layer.bindTooltip(element("div", {}, element("b", { text: name }), element("br"), cameraCount(count)), { sticky: true, direction: "top", offset: [0, -6], opacity: 1 });
+  layer.bindTooltip(element("div", {}, element("b", { text: place(name) }), element("br"), cameraCount(count)), { sticky: true, direction: "top", offset: [0, -6], opacity: 1 });
   layer.on("click", (event) => {
     L.DomEvent.stop(event);
     if (!hitNear(event.containerPoint)) choose(id);
   });
-  layer.on("mouseover", () => layer.setStyle({ fillOpacity: 0.2, weight: 2.5 }));
+  layer.on("mouseover", () => layer.setStyle({ fillOpacity: 0.16, weight: 2.5 }));
   layer.on("mouseout", () => layer.setStyle(layer.options.rest));
   layer.options.rest = { fillOpacity: layer.options.fillOpacity, weight: layer.options.weight };
 }
@@ -68,6 +68,7 @@ async function drawUnit(unit) {
   if (bounds?.isValid() && !get("path")) fit(bounds);
   show(byId("map-hint"), !get("search") && inside.features.length > 0);
   crumbs(unit, root);
+  byId("map").dataset.unit = unit?.id ?? "top";
 }
 
 function paint(inside, beside, own) {
@@ -78,8 +79,8 @@ function paint(inside, beside, own) {
     layers.mask.addLayer(L.polygon([WORLD, ...rings], { pane: "areas", stroke: false, fillColor: colour("--map-ground"), fillOpacity: 0.55, interactive: false }));
   }
   layers.beside.addLayer(area(beside, { color: ink, weight: 1, opacity: 0.35, fillColor: ink, fillOpacity: 0.001 }, clickable));
-  layers.inside.addLayer(area(inside, { color: ink, weight: 1.4, opacity: 0.75, fillColor: ink, fillOpacity: 0.07 }, clickable));
-  if (own?.geometry) layers.inside.addLayer(area([own], { color: ink, weight: 3, opacity: 0.9, fill: inside.length === 0, fillColor: ink, fillOpacity: 0.1, interactive: false }));
+  layers.inside.addLayer(area(inside, { color: ink, weight: 1.4, opacity: 0.55, fillColor: ink, fillOpacity: 0.025 }, clickable));
+  if (own?.geometry) layers.inside.addLayer(area([own], { color: ink, weight: 2.5, opacity: 0.75, fill: inside.length === 0, fillColor: ink, fillOpacity: 0.1, interactive: false }));
   label(inside.length ? inside : own ? [own] : []);
 }
 
@@ -89,10 +90,10 @@ const holes = (rings) => (Array.isArray(rings[0]) ? rings.flatMap(holes) : [ring
 function label(features) {
   for (const feature of features.filter((candidate) => candidate.geometry)) {
     const box = boundsOf([feature]);
-    const html = element("span", { text: feature.properties.name });
+    const html = element("span", { text: place(feature.properties.name) });
     const marker = L.marker(box.getCenter(), { icon: L.divIcon({ className: "unit-label", html, iconSize: [0, 0] }), interactive: false, keyboard: false, pane: "labels" });
     marker.box = box;
-    marker.width = feature.properties.name.length * 6.6;
+    marker.width = place(feature.properties.name).length * 7;
     layers.labels.addLayer(marker);
   }
   thinLabels();
@@ -116,7 +117,7 @@ function crumbs(unit, root) {
   const steps = unit ? [...unit.ancestors, unit] : root ? [root.properties] : [];
   const pieces = steps.flatMap((step, index) => {
     const last = unit && index === steps.length - 1;
-    const part = last ? element("b", { text: step.name, "aria-current": "location" }) : element("button", { type: "button", text: step.name });
+    const part = last ? element("b", { text: place(step.name), title: step.name, "aria-current": "location" }) : element("button", { type: "button", text: place(step.name), title: step.name });
     if (!last) part.addEventListener("click", () => choose(step.id));
     return index ? [element("span", { text: "/", "aria-hidden": "true" }), part] : [part];
   });
@@ -173,8 +174,8 @@ function badges() {
 function badge(hits, current) {
   const best = hits.reduce((one, other) => (other.likelihood > one.likelihood ? other : one));
   const { camera } = best;
-  const title = `${camera.name}: ${interpolate(ngettext("%(n)s sighting", "%(n)s sightings", hits.length), { n: hits.length })}`;
-  const icon = L.divIcon({ className: `camera-badge tone-${tone(best.likelihood)}${current ? " current" : ""}`, html: element("span", { text: String(hits.length) }), iconSize: [0, 0], iconAnchor: [-13, 13] });
+  const title = `${place(camera.name)}: ${interpolate(ngettext("%(n)s sighting", "%(n)s sightings", hits.length), { n: hits.length })}`;
+  const icon = L.divIcon({ className: `camera-badge tone-${tone(best.likelihood)}${current ? " current" : ""}`, html: element("span", { text: String(hits.length) }), iconSize: [0, 0], iconAnchor: [-15, 15] });
   const marker = L.marker([camera.latitude, camera.longitude], { icon, title, alt: title, pane: "badges", riseOnHover: true });
   return marker.on("click", () => take(best));
 }
@@ -207,7 +208,7 @@ function hover(event) {
   nearby?.tip.remove();
   nearby = null;
   if (!camera) return;
-  const content = element("div", {}, element("b", { text: camera.name }), element("br"), [camera.code, STATUS[camera.status]].filter(Boolean).join(" · "));
+  const content = element("div", {}, element("b", { text: place(camera.name) }), element("br"), [camera.code, STATUS[camera.status]].filter(Boolean).join(" · "));
   nearby = { camera, tip: L.tooltip({ direction: "top", offset: [0, -8], opacity: 1 }).setLatLng(camera.at).setContent(content).addTo(map) };
 }
 
@@ -241,7 +242,6 @@ export function start() {
   watch(["shown", "selected"], badges);
   watch("unit", draw);
   watch("search", () => show(byId("map-hint"), false));
-  if (narrow.matches) byId("legend").open = false;
   draw(get("unit"));
 }
 

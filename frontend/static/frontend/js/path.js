@@ -1,6 +1,7 @@
 // The path: numbered stops, legs by confidence, and a playback that jumps from stop to stop.
 
-import { clock, day, distance, likelihoodWords, offsetOf, percent, seconds, span, speed } from "./format.js";
+import { colour } from "./basemap.js";
+import { clock, day, distance, fullTime, likelihoodWords, odds, offsetOf, place, seconds, span, speed } from "./format.js";
 import { gettext, interpolate } from "./i18n.js";
 import { keyOf, select } from "./hits.js";
 import { fit, map } from "./map.js";
@@ -20,7 +21,7 @@ let drawn = "";
 const list = () => get("path")?.stops ?? [];
 const legTo = (index) => get("path")?.legs[index - 1];
 export const hitOfStop = (stop) => get("hits").find((hit) => hit.sighting === stop.sighting);
-const cameraName = (stop) => stop.camera?.name ?? hitOfStop(stop)?.camera.name ?? "";
+const cameraName = (stop) => place(stop.camera.name);
 const placeOf = (stop) => L.latLng(stop.coordinates[1], stop.coordinates[0]);
 
 function draw(path) {
@@ -45,18 +46,17 @@ const pathBounds = () => L.latLngBounds([...list().map(placeOf)]).pad(0.12);
 
 /** A line from stop to stop says how sure the order is; the way along the streets is only a thin, dotted guess. */
 function drawLeg(leg, from, to) {
-  const colour = getComputedStyle(document.documentElement).getPropertyValue("--path").trim();
-  const ground = getComputedStyle(document.documentElement).getPropertyValue("--map-halo").trim();
+  const [ink, ground, wayColour] = [colour("--path"), colour("--map-halo"), colour("--way")];
   const way = leg.coordinates.map(([lon, lat]) => [lat, lon]);
   const ends = from && to ? [placeOf(from), placeOf(to)] : way;
-  if (way.length > 2) legs.addLayer(L.polyline(way, { pane: "path", color: colour, weight: 2.5, opacity: 0.75, dashArray: "1 6", interactive: false }));
+  if (way.length > 2) legs.addLayer(L.polyline(way, { pane: "path", color: wayColour, weight: 3, opacity: 0.9, dashArray: "1 6", interactive: false }));
   legs.addLayer(L.polyline(ends, { pane: "path", color: ground, weight: 7, opacity: 0.85, interactive: false }));
-  const line = L.polyline(ends, { pane: "path", color: colour, weight: 4, opacity: leg.style === "dotted" ? 0.8 : 0.95, dashArray: DASHES[leg.style] ?? null });
+  const line = L.polyline(ends, { pane: "path", color: ink, weight: 4, opacity: leg.style === "dotted" ? 0.8 : 0.95, dashArray: DASHES[leg.style] ?? null });
   legs.addLayer(line.bindTooltip(legText(leg), { sticky: true, opacity: 1 }));
 }
 
 function legText(leg) {
-  const values = { from: leg.from, to: leg.to, distance: distance(leg.distance_m), time: span(leg.seconds), speed: speed(leg.speed_kmh), words: percent(leg.confidence) };
+  const values = { from: leg.from, to: leg.to, distance: distance(leg.distance_m), time: span(leg.seconds), speed: speed(leg.speed_kmh), words: odds(leg.confidence) };
   return interpolate(gettext("%(distance)s in %(time)s, %(speed)s, confidence %(words)s"), values);
 }
 
@@ -80,7 +80,7 @@ function drawStops(all) {
 }
 
 function stopText(stop) {
-  const values = { n: stop.number, time: timeOf(stop), camera: cameraName(stop), words: likelihoodWords(stop.confidence), percent: percent(stop.confidence) };
+  const values = { n: stop.number, time: timeOf(stop), camera: cameraName(stop), words: likelihoodWords(stop.confidence), percent: odds(stop.confidence) };
   return interpolate(gettext("%(n)s: %(time)s, %(camera)s, %(words)s (%(percent)s)"), values);
 }
 
@@ -93,7 +93,7 @@ const timeOf = (stop) => {
 function conflicts(found) {
   const box = byId("conflicts");
   show(box, found.length > 0);
-  const name = (end) => end?.camera?.name ?? end?.name ?? end ?? "?";
+  const name = (end) => `${place(end.camera.name)} (${fullTime(end.start)})`;
   const lines = found.map((conflict) => {
     const values = { first: name(conflict.first), second: name(conflict.second), distance: distance(conflict.distance_m ?? 0), time: span(conflict.seconds ?? 0) };
     return element("li", { text: interpolate(gettext("Both are confirmed, but exclude each other: %(first)s and %(second)s, %(distance)s apart within %(time)s."), values) });
@@ -117,7 +117,7 @@ function tell() {
   const leg = legTo(index);
   const head = interpolate(gettext("Stop %(n)s of %(total)s"), { n: stop.number, total: all.length });
   const after = leg ? interpolate(gettext("unseen for %(time)s before, %(distance)s away"), { time: span(leg.seconds), distance: distance(leg.distance_m) }) : gettext("first sighting");
-  note.replaceChildren(element("b", { text: `${head} · ${cameraName(stop)}` }), ` ${likelihoodWords(stop.confidence)} (${percent(stop.confidence)}), ${after}`);
+  note.replaceChildren(element("b", { text: `${head} · ${cameraName(stop)}` }), ` ${likelihoodWords(stop.confidence)} (${odds(stop.confidence)}), ${after}`);
   const offset = offsetOf(stop.start);
   byId("clock-badge").replaceChildren(clock(seconds(stop.start), offset), element("small", { text: day(seconds(stop.start), offset) }));
   show(byId("clock-badge"), true);

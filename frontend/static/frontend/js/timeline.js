@@ -1,6 +1,6 @@
 // A lane per camera, a tick per hit: its height and shade say how likely. Drag along the hours to look at a part.
 
-import { clock, day, fullTime, offsetOf, percent, seconds, shortClock, speed, tone } from "./format.js";
+import { clock, day, fullTime, odds, offsetOf, place, seconds, shortClock, speed, tone } from "./format.js";
 import { gettext, interpolate } from "./i18n.js";
 import { keyOf, select } from "./hits.js";
 import { byId, element, show } from "./page.js";
@@ -9,7 +9,7 @@ import { get, set, watch } from "./store.js";
 
 const LANE = 24;
 const RULER = 22;
-const LABEL = 148;
+const LABEL = 206;
 const LANES_MOST = 60;
 const STEPS = [10, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800];
 const MINUTE_STEPS = 60;
@@ -54,7 +54,7 @@ function scaleOf(hits, width) {
   const [low, high] = [Math.min(...times), Math.max(...times)];
   const margin = Math.max(30, (high - low) * 0.03);
   const [from, to] = [low - margin, high + margin];
-  const label = width < 600 ? 96 : LABEL;
+  const label = width < 600 ? 104 : LABEL;
   const perSecond = (width - label - 14) / (to - from);
   const x = (time) => label + (time - from) * perSecond;
   return { from, to, x, time: (place) => from + (place - label) / perSecond, perSecond, label, offset: offsetOf(hits[0].time) };
@@ -118,9 +118,9 @@ function chart(lanes, width) {
   const drawing = svg("svg", { class: "lanes", width, height });
   for (const mark of marks()) drawing.append(svg("line", { class: "grid", x1: scale.x(mark.time), x2: scale.x(mark.time), y2: height }));
   lanes.forEach((lane, index) => drawing.append(laneOf(lane, index, width)));
-  drawing.append(...legsOf(lanes), ...windowOf(height));
   const here = get("path")?.stops[get("here")];
   if (here) drawing.append(svg("line", { class: "cursor", x1: scale.x(seconds(here.start)), x2: scale.x(seconds(here.start)), y2: height }));
+  drawing.append(...legsOf(lanes), ...windowOf(height));
   drawing.addEventListener("click", onTick);
   return drawing;
 }
@@ -130,8 +130,9 @@ function laneOf(lane, index, width) {
   const group = svg("g", {}, svg("line", { class: "lane-line", x1: 0, x2: width, y1: base, y2: base }));
   for (const hit of lane.hits) group.append(tick(hit, base));
   const name = svg("text", { class: "lane-name", x: 10, y: base - 7 });
-  const room = Math.floor((scale.label - 16) / 6.2);
-  name.textContent = lane.camera.name.length > room ? `${lane.camera.name.slice(0, room - 1)}…` : lane.camera.name;
+  const room = Math.floor((scale.label - 16) / (/[\u3400-\u9fff]/.test(lane.camera.name) && document.documentElement.lang.startsWith("zh") ? 11.5 : 6.4));
+  const text = place(lane.camera.name);
+  name.textContent = text.length > room ? `${text.slice(0, room - 1)}…` : text;
   name.append(titled(lane.camera.name));
   group.append(name);
   return group;
@@ -147,7 +148,7 @@ function tick(hit, base) {
   const height = 5 + 14 * hit.likelihood;
   const state = [keyOf(hit) === get("selected") ? "current" : "", judged(hit) ? hit.verdict : ""].join(" ");
   const mark = svg("rect", { class: `tick tone-${tone(hit.likelihood)} ${state}`, x: scale.x(hit.at) - 2.5, y: base - height, width: 5, height, rx: 1.5, "data-key": keyOf(hit) });
-  mark.append(titled(`${fullTime(hit.time)}, ${percent(hit.likelihood)}`));
+  mark.append(titled(`${fullTime(hit.time)}, ${odds(hit.likelihood)}`));
   return mark;
 }
 

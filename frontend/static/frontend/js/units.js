@@ -3,7 +3,7 @@
 import { read } from "./api.js";
 import { gettext, interpolate, ngettext } from "./i18n.js";
 import { app, byId, element, show } from "./page.js";
-import { number } from "./format.js";
+import { number, place } from "./format.js";
 import { get, set, watch } from "./store.js";
 
 const known = new Map();
@@ -122,8 +122,8 @@ function tell(found) {
   const box = byId("chosen-unit");
   box.classList.toggle("set", Boolean(found));
   if (!found) return box.replaceChildren(element("span", { class: "note", text: gettext("Choose a unit below, or click it on the map.") }));
-  const above = found.ancestors.map((unit) => unit.name).join(" / ");
-  box.replaceChildren(element("b", { text: found.name }), element("small", { text: [found.level_name, above].filter(Boolean).join(" · ") }));
+  const above = found.ancestors.map((unit) => place(unit.name)).join(" / ");
+  box.replaceChildren(element("b", { text: place(found.name), title: found.name }), element("small", { text: [found.level_name, above].filter(Boolean).join(" · ") }));
   show(byId("unit-error"), false);
   return undefined;
 }
