@@ -102,10 +102,10 @@ def test_a_way_is_as_long_back_as_there_and_never_shorter_than_the_crow_flies(a,
 def test_hundreds_of_pairs_in_a_large_town_take_a_moment():
     graph = RoadGraph(grid_lines(60, 60))
     places = [Place(120 + 0.118 * i / 40, 30 + 0.118 * (i * 7 % 40) / 40) for i in range(40)]
-    started = time.perf_counter()
+    started = time.process_time()
     for first, second in itertools.permutations(places, 2):
         graph.distance(first, second)
-    assert time.perf_counter() - started < 8
+    assert time.process_time() - started < 8
 
 
 @pytest.mark.django_db
