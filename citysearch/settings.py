@@ -222,6 +222,7 @@ STORE_DIR = VAR_DIR / "features"
 SEARCH_LIMIT = env_int("SEARCH_LIMIT", 2000, 20, 20000)
 RETENTION_DAYS = env_int("RETENTION_DAYS", 30, 1, 3650)
 PMTILES = env_str("PMTILES", "")
+DEMO_PASSWORD = env_str("DEMO_PASSWORD", "")
 
 LOGGING = {
     "version": 1,

@@ -23,5 +23,6 @@ urlpatterns = [
         name="api-docs",
     ),
     path("admin/", admin.site.urls),
+    path("", include("citysearch.demo.urls")),
     path("", include("frontend.urls")),
 ]

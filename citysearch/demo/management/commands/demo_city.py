@@ -1,0 +1,113 @@
+"""`manage.py demo_city`: a fictitious city with cameras and people who walk it, to try everything on."""
+
+from __future__ import annotations
+
+import time
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management import BaseCommand, CommandError
+
+from citysearch.demo.facts import Facts, facts_read
+from citysearch.demo.queries import demo_city, demo_logins
+from citysearch.errors import ServiceError
+from citysearch.progress import add_progress_option, bar
+from citysearch.research.models import ModelVersion
+from citysearch.research.queries import active_model, unindexed_crops
+
+
+class Command(BaseCommand):
+    help = "Build the demo city (seeded, once), index it, and measure the active model on it."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--seed", type=int, default=7, help="Another seed is another city.")
+        parser.add_argument("--people", type=int, default=64, help="How many people walk it (2 to 2000).")
+        parser.add_argument("--crops", type=int, default=2600, help="About how many crops at most.")
+        parser.add_argument(
+            "--fresh", action="store_true", help="Remove the demo city that is there and build it anew."
+        )
+        add_progress_option(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        started = time.monotonic()
+        try:
+            if not self._build(options):
+                return
+            self._index_and_score(options)
+        except ServiceError as error:
+            raise CommandError(error.message) from error
+        self.stdout.write(f"Done in {time.monotonic() - started:.0f} s.")
+
+    def _build(self, options: dict[str, Any]) -> bool:
+        """Whether there is anything left to do."""
+        city = demo_city()
+        if city is not None and not options["fresh"]:
+            return self._is_unfinished()
+        from citysearch.demo import services
+
+        if services.strangers_there():
+            self.stdout.write("There are other units here: the demo city is built in an empty installation only.")
+            return False
+        if not 2 <= options["people"] <= 2000 or options["crops"] < 10 or options["seed"] < 0:
+            raise CommandError("--people must be 2 to 2000, --crops at least 10, --seed not negative.")
+        if city is not None:
+            self.stdout.write(f"Removed the demo city that was there, with {services.city_remove()} crops.")
+        with bar(label="drawing crops", shown=not options["no_progress"]) as progress:
+            facts = services.city_build(options["seed"], options["people"], options["crops"], progress.update)
+        self.stdout.write(_built(facts))
+        return True
+
+    def _is_unfinished(self) -> bool:
+        """Say that the city is there; True when its indexing was interrupted."""
+        facts, version = facts_read(), active_model()
+        if facts is None or (version is not None and unindexed_crops(version)):
+            return version is not None
+        self.stdout.write(f"The demo city is there: {facts.crops:,} crops of {facts.day}.{_figures(facts.score)}")
+        return False
+
+    def _index_and_score(self, options: dict[str, Any]) -> None:
+        from citysearch.demo import services
+        from citysearch.demo.scoring import city_score
+
+        version, city, facts = _model(), demo_city(), facts_read()
+        if version is None or city is None or facts is None:
+            self.stdout.write(f"There is no model at {settings.BUNDLE}: nothing is indexed, nothing can be searched.")
+            return
+        with bar(label="extracting features", shown=not options["no_progress"]) as progress:
+            services.city_index(version, progress.update)
+        with bar(label="searching", shown=not options["no_progress"]) as progress:
+            score = city_score(city, version, facts, progress.update)
+        services.score_note(version, score.as_dict())
+        self.stdout.write(f"Model {version.name} on it:{_figures(score.as_dict())}")
+        for line in demo_logins():
+            self.stdout.write(f"  {line}")
+
+
+def _model() -> ModelVersion | None:
+    """The active model; where none is active yet, the shipped one is made so."""
+    if active_model() is None and settings.BUNDLE.is_file():
+        from citysearch.research.services import model_activate, model_register
+
+        model_activate(model_register(settings.BUNDLE), anyway=True)
+    return active_model()
+
+
+def _built(facts: Facts) -> str:
+    from units.models import Camera, Level, Unit
+
+    counts = [Unit.objects.filter(level=level).count() for level in Level]
+    return (
+        f"Built 云湖市 Cloudlake: {counts[1]} districts, {counts[2]} streets, {counts[3]} regions, {counts[4]} grids, "
+        f"{Camera.objects.count()} cameras, {facts.people} people, {facts.crops:,} crops of {facts.day}."
+    )
+
+
+def _figures(score: dict[str, Any]) -> str:
+    if not score:
+        return ""
+    return (
+        f" Rank-1 {score['rank1']:.1%} ({score['queries']} queries, other cameras only), "
+        f"path F1 {score['path_f1']:.2f} (precision {score['path_precision']:.2f}, "
+        f"recall {score['path_recall']:.2f}; {score['paths']} photos, no verdicts)."
+    )

@@ -1,0 +1,5 @@
+from django.urls import URLPattern, URLResolver, path
+
+from citysearch.demo import views
+
+urlpatterns: list[URLPattern | URLResolver] = [path("samples/<str:name>", views.sample, name="demo-sample")]
