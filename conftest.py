@@ -1,4 +1,4 @@
-"""The cast of the tests: one small city, its cameras, its people, and a tiny model."""
+"""The cast of the tests: one small city, its cameras and its people."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from typing import Any
 _VAR = tempfile.mkdtemp(prefix="cs-")
 os.environ["VAR_DIR"] = _VAR
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+os.environ["DJANGO_SETTINGS_MODULE"] = "citysearch.settings"
+
+import django  # noqa: E402
+
+django.setup()
 
 import pytest  # noqa: E402
 
@@ -33,7 +38,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path: Path, settings: Any) -> None:
     """No test sees another's pictures or features."""
-    settings.VAR_DIR = tmp_path  # pytest-django reads the settings before this file sets the environment
+    settings.VAR_DIR = tmp_path
     settings.MEDIA_ROOT = tmp_path / "media"
     settings.STORE_DIR = tmp_path / "features"
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
