@@ -44,7 +44,8 @@ def crops_erase(crops: Iterable[Crop], progress: Callable[[int], object] | None 
 
     Rows and features go together, per camera; pictures follow once that is committed. A process killed in between
     leaves pictures that no row names: `verify_store --sweep` finds and removes them. Raises DiskFull (a segment is
-    rewritten before the old one goes), with the cameras done so far erased.
+    rewritten before the old one goes), with the cameras done so far erased, and RuntimeError inside a transaction:
+    files that are gone do not come back with a rollback.
     """
     erased: Counter[str] = Counter({"crops": 0, "images": 0, "features": 0})
     left: Counter[str] = Counter({"crops": 0, "images": 0, "features": 0})
@@ -102,7 +103,7 @@ def _older_than(camera_id: int, moment: datetime) -> Iterable[Crop]:
 
 def _erase(camera_id: int, crops: Sequence[Crop]) -> Counter[str]:
     ids, images = [crop.pk for crop in crops], [crop.image for crop in crops]
-    with files.disk_full_said(), transaction.atomic():
+    with files.disk_full_said(), transaction.atomic(durable=True):
         camera_locked(camera_id)
         features, old = _segments_rewrite(camera_id, ids)
         _total, by_model = Crop.objects.filter(pk__in=ids).delete()

@@ -247,7 +247,7 @@ def _merge_commit(
     camera_id: int, version: ModelVersion, old: Sequence[Segment], written: Sequence[SegmentFacts]
 ) -> int:
     """Swap the rows, unless somebody else changed one of the old ones: then theirs stay and the new files go."""
-    with transaction.atomic():
+    with transaction.atomic(durable=True):
         rows = Segment.objects.filter(pk__in=[segment.pk for segment in old])
         if not camera_locked(camera_id) or rows.count() != len(old):
             return 0

@@ -99,7 +99,7 @@ class UploadReportSerializer(serializers.Serializer):
     results = UploadResultSerializer(many=True)
 
 
-class ImportLineSerializer(serializers.ModelSerializer):
+class GalleryImportLineSerializer(serializers.ModelSerializer):
     """A picture that was refused: `reason` in the reader's language, `message` the detail."""
 
     reason = serializers.SerializerMethodField()
@@ -133,9 +133,9 @@ class ImportDetailSerializer(ImportSerializer):
     class Meta(ImportSerializer.Meta):
         fields = [*ImportSerializer.Meta.fields, "lines"]
 
-    @extend_schema_field(ImportLineSerializer(many=True))
+    @extend_schema_field(GalleryImportLineSerializer(many=True))
     def get_lines(self, row: GalleryImport) -> list[dict[str, Any]]:
-        return list(ImportLineSerializer(row.lines.all()[:1000], many=True).data)
+        return list(GalleryImportLineSerializer(row.lines.all()[:1000], many=True).data)
 
 
 class ImportUploadSerializer(serializers.Serializer):

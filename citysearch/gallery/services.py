@@ -138,6 +138,8 @@ def import_run(
     _import_begin(row)
     with _import_ended(row):
         cameras = {camera.code: camera for camera in _cameras_for(row)}
+        if not cameras:
+            raise ServiceError(_("There is no camera yet to put crops behind. Add cameras first, or run demo_city."))
         names = dict(camera_map or _camera_map_of(row.layout, cameras))
         options = layouts.Options(frozenset(cameras), names, subset)
         with layouts.entries(source, row.layout, options) as found:

@@ -394,6 +394,11 @@ def test_a_source_that_is_not_there_is_said(cameras: list[Any], tmp_path: Path, 
     assert row.state == "failed" and ("nowhere" in row.message or "tarball" in row.message)
 
 
+def test_without_a_single_camera_the_import_says_what_to_do(city: Any, tmp_path: Path) -> None:
+    row = services.crops_import(folder_of(tmp_path / "in", pictures_of(["cam-1"])), "folder")
+    assert row.state == "failed" and "no camera yet" in row.message and row.refused == 0
+
+
 def test_a_bulk_is_bounded_in_bytes_as_well(cameras: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adding, "BATCH_BYTES", 1)
     commits: list[int] = []
