@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8000
 
-.PHONY: run test test-slow lint test-sqlite test-postgres messages bench clean
+.PHONY: run test test-slow lint test-sqlite test-postgres messages documents clean
 
 run: $(VENV)/.runtime
 	@exec $(BIN)/python manage.py serve --port $(PORT)
@@ -31,6 +31,9 @@ test-slow: $(VENV)/.development
 
 messages: $(VENV)/.development
 	cd $(CURDIR) && $(BIN)/python .ci/messages.py
+
+documents: $(VENV)/.development
+	$(BIN)/python -m citysearch.tests.documents
 
 $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV) || { .ci/apt python3-venv && $(PYTHON) -m venv $(VENV); }

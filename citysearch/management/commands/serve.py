@@ -28,10 +28,10 @@ class Command(BaseCommand):
     help = "Migrate, then run broker, workers and web until Ctrl-C."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--host", default="127.0.0.1")
-        parser.add_argument("--port", type=int, default=8000)
+        parser.add_argument("--host", default="127.0.0.1", help="Address to listen on.")
+        parser.add_argument("--port", type=int, default=8000, help="Port to listen on.")
         parser.add_argument("--engine-workers", type=int, default=1, help="Processes that load the model.")
-        parser.add_argument("--web-workers", type=int, default=2)
+        parser.add_argument("--web-workers", type=int, default=2, help="Processes that answer requests.")
         parser.add_argument("--no-demo", action="store_true", help="Do not build the demo city at the first start.")
 
     def handle(self, *args: Any, **options: Any) -> None:
