@@ -12,6 +12,7 @@ from django.urls import reverse
 from units import services
 from units.models import Camera, Indicator, Membership, SensorReading, Unit
 from units.tests.cast import EAST, MILL_GRID, MILL_STREET, WEST, square, unit_of
+from units.tree import children
 
 ADDRESSES = [
     f"admin:units_{name}_{view}"
@@ -91,7 +92,7 @@ def move(client, node, target, relation):
 
 def test_a_unit_is_dropped_before_another_or_below_it(staff, city):
     assert move(staff, unit_of(EAST), unit_of(WEST), "sibling").status_code == 200
-    assert [unit.name for unit in city.get_children()] == ["East", "West"]
+    assert [unit.name for unit in children(city)] == ["East", "West"]
     fair = services.unit_create(unit_of(WEST), name="Fair", code="fair", free_code=True)
     assert move(staff, fair, unit_of(EAST), "child").status_code == 200
     page = staff.get(reverse("admin:units_unit_changelist"))
@@ -112,7 +113,7 @@ def test_nothing_is_dropped_from_or_to_what_is_not_ones_own(east_staff, city):
     fair = services.unit_create(unit_of(WEST), name="Fair", code="fair", free_code=True)
     assert move(east_staff, fair, unit_of(EAST), "child").status_code == 400
     assert move(east_staff, unit_of(EAST), unit_of(WEST), "sibling").status_code == 400
-    assert fair.is_child_of(unit_of(WEST)) and [unit.name for unit in unit_of("330100").get_children()] == [
+    assert fair.is_child_of(unit_of(WEST)) and [unit.name for unit in children(unit_of("330100"))] == [
         "West",
         "East",
     ]

@@ -1,0 +1,127 @@
+"""The map editors and the tree in a real browser: what a mouse does reaches the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from units import services
+from units.models import Camera, Unit
+from units.tests.cast import EAST, WEST, unit_of
+from units.tree import children
+
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+]  # fmt: skip
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Browser, live_server: Any, client: Any, administrator: Any) -> Iterator[Page]:
+    """A tab of the administrator; a script error or a refused resource fails the test."""
+    client.force_login(administrator)
+    cookie = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}
+    context = chromium.new_context(base_url=live_server.url, viewport={"width": 1280, "height": 1600})
+    context.add_cookies([cookie])
+    tab, problems = context.new_page(), []
+    tab.on("pageerror", lambda error: problems.append(str(error)))
+    tab.on("console", lambda told: problems.append(told.text) if "Content Security Policy" in told.text else None)
+    yield tab
+    context.close()
+    assert problems == []
+
+
+def drag(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
+    page.mouse.move(*start)
+    page.mouse.down()
+    page.mouse.move(end[0], end[1] - 3, steps=5)
+    page.mouse.move(*end, steps=3)
+    page.wait_for_timeout(300)
+    page.mouse.up()
+
+
+def middle(page: Page, selector: str) -> tuple[float, float]:
+    box = page.locator(selector).first.bounding_box()
+    assert box is not None
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def send(page: Page) -> None:
+    with page.expect_navigation():
+        page.click("input[name=_continue]")
+
+
+def test_an_area_is_drawn_and_its_corner_dragged(page: Page, city: Unit) -> None:
+    services.roads_replace([{"line": [[120, 30], [120.04, 30.02]]}])
+    page.goto(f"/admin/units/unit/add/?parent={unit_of(EAST).pk}")
+    page.wait_for_selector(".map-above", state="attached")
+    page.wait_for_timeout(500)
+    page.fill("#id_name", "Quay")
+    page.fill("#id_code", "330102002")
+    page.click(".leaflet-draw-draw-polygon")
+    x, y = middle(page, ".area-map")
+    for right, down in ((-90, -60), (90, -60), (90, 60)):
+        page.mouse.move(x + right, y + down)
+        page.mouse.click(x + right, y + down)
+        page.wait_for_timeout(200)
+    send(page)  # the shape is still open: sending closes it
+    quay = unit_of("330102002")
+    assert len(quay.polygon["coordinates"][0]) == 4 and quay.is_child_of(unit_of(EAST))
+    page.wait_for_selector(".map-own", state="attached")
+    page.wait_for_timeout(500)
+    page.click(".leaflet-draw-edit-edit")
+    corner = middle(page, ".leaflet-editing-icon")
+    drag(page, corner, (corner[0] - 50, corner[1] - 25))
+    send(page)  # without pressing Done
+    assert unit_of("330102002").west < quay.west and unit_of("330102002").north > quay.north
+
+
+def test_a_camera_is_placed_by_click_and_turned_by_its_handle(page: Page, city: Unit) -> None:
+    page.goto("/admin/units/camera/add/")
+    page.wait_for_timeout(1000)
+    page.fill("#id_name", "Quay")
+    page.fill("#id_code", "33010200071320000001")
+    page.mouse.click(*middle(page, ".place-map"))
+    page.wait_for_timeout(1200)
+    handle = middle(page, ".map-handle")
+    camera = middle(page, ".map-camera")
+    assert abs(handle[0] - camera[0]) < 2 and handle[1] < camera[1]  # north
+    drag(page, handle, (camera[0] + 120, camera[1]))
+    send(page)
+    placed = Camera.objects.get()
+    assert placed.unit.level == 5 and placed.heading == pytest.approx(90, abs=3) and placed.view_radius_m > 40
+
+
+def test_a_unit_is_dragged_in_the_tree_and_a_forbidden_drop_is_told(page: Page, city: Unit) -> None:
+    page.goto("/admin/units/unit/")
+    page.click("a.treebeard-collapsed")
+    page.wait_for_selector(f"text={EAST}")
+    row = "#result_list tr:has-text('{}')".format
+    drag(page, middle(page, f"{row(EAST)} .drag-handler"), at_height(page, row(WEST), 0.25))
+    page.wait_for_selector(".messagelist .success")
+    assert [unit.name for unit in children(city)] == ["East", "West"]
+    page.wait_for_selector(f"text={EAST}")  # the tree is unfolded again
+    page.wait_for_timeout(500)
+    drag(page, middle(page, f"{row(EAST)} .drag-handler"), at_height(page, row(WEST), 0.75))
+    page.wait_for_selector("text=Not moved. A district belongs below a city")
+    assert [unit.name for unit in children(city)] == ["East", "West"]
+
+
+def at_height(page: Page, selector: str, share: float) -> tuple[float, float]:
+    """A point so far down a row: the upper half means before it, the lower half below it."""
+    box = page.locator(selector).first.bounding_box()
+    assert box is not None
+    return box["x"] + 250, box["y"] + box["height"] * share
