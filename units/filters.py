@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from units.access import get_unit_or_404
-from units.models import Camera, CameraStatus, Indicator, Level, SensorKind, SensorReading, Unit
+from units.models import Camera, CameraStatus, Indicator, Level, Membership, Role, SensorKind, SensorReading, Unit
 from units.queries import check_bbox
 from units.tree import below
 
@@ -96,3 +96,13 @@ class IndicatorFilter(django_filters.FilterSet):
     class Meta:
         model = Indicator
         fields = ["unit", "indicator", "year"]
+
+
+class MembershipFilter(django_filters.FilterSet):
+    unit = SubtreeFilter("unit__path", label=_("Memberships in the subtree of this unit"))
+    user = django_filters.NumberFilter(field_name="user_id")
+    role = django_filters.MultipleChoiceFilter(choices=Role.choices)
+
+    class Meta:
+        model = Membership
+        fields = ["unit", "user", "role"]

@@ -87,7 +87,10 @@ class _UnitImport:
 
     def __init__(self, report: ImportReport, within: QuerySet[Unit] | None) -> None:
         self.report = report
-        self.units = {unit.code: unit for unit in Unit.objects.all()}
+        self.units: dict[str, Unit] = {}
+        self.by_prefix: dict[tuple[int, str], Unit] = {}
+        for unit in Unit.objects.all():
+            self._know(unit)
         self.within = None if within is None else set(within.values_list("code", flat=True))
         self.new: dict[str, dict[str, Any]] = {}
 
@@ -113,7 +116,7 @@ class _UnitImport:
         values = {"free_code": False, "polygon": None, **given}
         values.pop("parent", None)
         unit = tree.unit_from(values, parent)
-        self.units[unit.code] = unit
+        self._know(unit)
         if self.within is not None:
             self.within.add(unit.code)
         parent_key = parent.code if parent else None
@@ -147,12 +150,15 @@ class _UnitImport:
         return parent
 
     def _parent_by_code(self, values: Mapping[str, Any]) -> Unit | None:
-        above = [unit for unit in self._at_level(values["level"] - 1) if not unit.free_code]
-        fits = [unit for unit in above if values["code"].startswith(significant_prefix(unit.level, unit.code))]
-        return max(fits, key=lambda unit: len(significant_prefix(unit.level, unit.code)), default=None)
+        """The unit one level above whose significant prefix is the longest beginning of the code."""
+        code, level = values["code"], values["level"] - 1
+        starts = (code[:length] for length in range(len(code), 1, -1))
+        return next((self.by_prefix[level, start] for start in starts if (level, start) in self.by_prefix), None)
 
-    def _at_level(self, level: int) -> Iterator[Unit]:
-        return (unit for unit in self.units.values() if unit.level == level)
+    def _know(self, unit: Unit) -> None:
+        self.units[unit.code] = unit
+        if not unit.free_code:
+            self.by_prefix[unit.level, significant_prefix(unit.level, unit.code)] = unit
 
     def _refuse_outside(self, unit: Unit) -> None:
         if self.within is not None and unit.code not in self.within:

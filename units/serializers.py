@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
+from django.db.models import QuerySet
+from django.http import Http404
+from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from units.access import units_of
 from units.models import (
     Camera,
     Indicator,
     Level,
     Membership,
+    Role,
     SensorKind,
     SensorReading,
+    Unit,
 )
 
 
@@ -106,15 +112,41 @@ class CameraSerializer(serializers.ModelSerializer):
         return paths.get(camera.unit_id, camera.unit.name)
 
 
+class OwnUnitField(serializers.PrimaryKeyRelatedField):
+    """A unit the user administers; any other is a 404, whether it exists or not."""
+
+    def get_queryset(self) -> QuerySet[Unit]:
+        return units_of(self.context["request"].user, Role.ADMINISTRATOR)
+
+    def to_internal_value(self, data: Any) -> Unit:
+        try:
+            return cast(Unit, super().to_internal_value(data))
+        except serializers.ValidationError as error:
+            if error.get_codes() == ["does_not_exist"]:
+                raise Http404(_("There is no such unit.")) from error
+            raise
+
+
 class ReadingSerializer(serializers.ModelSerializer):
+    unit = OwnUnitField(queryset=Unit.objects.none())
+
     class Meta:
         model = SensorReading
         fields = ["id", "unit", "kind", "value", "time"]
         validators: list[Any] = []
 
 
+class ReadingRowSerializer(serializers.Serializer):
+    """A reading among many: units are looked up together."""
+
+    unit = serializers.IntegerField()
+    kind = serializers.ChoiceField(SensorKind.choices)
+    value = serializers.FloatField()
+    time = serializers.DateTimeField()
+
+
 class ReadingsSerializer(serializers.Serializer):
-    readings = ReadingSerializer(many=True)
+    readings = ReadingRowSerializer(many=True)
 
 
 class CountSerializer(serializers.Serializer):
@@ -122,9 +154,12 @@ class CountSerializer(serializers.Serializer):
 
 
 class IndicatorSerializer(serializers.ModelSerializer):
+    unit = OwnUnitField(queryset=Unit.objects.none())
+
     class Meta:
         model = Indicator
         fields = ["id", "unit", "indicator", "value", "unit_of_measure", "year", "source"]
+        validators: list[Any] = []
 
 
 class MembershipSerializer(serializers.ModelSerializer):

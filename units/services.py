@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -242,15 +243,25 @@ def readings_add_bulk(rows: Iterable[Mapping[str, Any]]) -> int:
     """Add sensor readings (unit, kind, value, time); one that is there already takes the new value."""
     readings = [SensorReading(**row) for row in rows]
     for reading in readings:
+        _check_finite(reading)
         if reading.kind not in SensorKind.values:
-            raise ServiceError(_("%(kind)s is no kind of sensor.") % {"kind": reading.kind}, {"kind": reading.kind})
+            message = _("%(kind)s is no kind of sensor.") % {"kind": reading.kind}
+            raise ServiceError(message, {"kind": message})
     return _upsert(SensorReading, readings, ["unit", "kind", "time"], ["value"])
 
 
 def indicators_add_bulk(rows: Iterable[Mapping[str, Any]]) -> int:
     """Add government data (unit, indicator, value, unit_of_measure, year, source); one per year, the last counts."""
     indicators = [Indicator(**row) for row in rows]
+    for indicator in indicators:
+        _check_finite(indicator)
     return _upsert(Indicator, indicators, ["unit", "indicator", "year"], ["value", "unit_of_measure", "source"])
+
+
+def _check_finite(row: SensorReading | Indicator) -> None:
+    if not math.isfinite(row.value):
+        message = _("The value must be a number, not %(value)s.") % {"value": row.value}
+        raise ServiceError(message, {"value": message})
 
 
 def _upsert(model: Any, rows: Sequence[Any], unique: list[str], updated: list[str]) -> int:

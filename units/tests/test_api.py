@@ -263,3 +263,19 @@ def test_the_schema_describes_all_of_it_without_a_warning(capsys):
     validate_schema(schema)
     assert not GENERATOR_STATS and get_resolver("units.urls")
     assert {"/units/{id}/context/", "/cameras/geojson/", "/basemap.geojson"} <= set(schema["paths"])
+
+
+def test_a_unit_that_is_not_there_and_one_that_is_not_ones_own_answer_alike(administrator, city):
+    administrator.memberships.update(unit=unit_of(EAST))
+    client = client_of(administrator)
+    reading = {"kind": "weather", "value": 1, "time": "2025-06-01T00:00Z"}
+    for pk in (unit_of(WEST).pk, 10**9):
+        assert client.post("/api/v1/readings/", {**reading, "unit": pk}).status_code == 404
+        assert client.post("/api/v1/readings/bulk/", {"readings": [{**reading, "unit": pk}]}).status_code == 404
+        assert client.get(f"{CAMERAS}?unit={pk}").status_code == 404
+
+
+def test_a_value_beyond_all_numbers_is_refused(administrator, city):
+    body = json.dumps({"unit": city.pk, "kind": "weather", "time": "2025-06-01T00:00Z"})[:-1] + ', "value": 1e999}'
+    answer = client_of(administrator).post("/api/v1/readings/", body, content_type="application/json")
+    assert answer.status_code == 400 and "value" in answer.json()["error"]["fields"]
