@@ -6,6 +6,9 @@ the search and gives verdicts on it: colleagues work on one case, and who lost t
 
 from __future__ import annotations
 
+from typing import cast
+from uuid import UUID
+
 from django.db.models import QuerySet
 from django.http import Http404
 from django.utils.translation import gettext_lazy as _
@@ -25,7 +28,7 @@ def searches_of(user: User) -> QuerySet[Search]:
     return searches if paths is None else searches.filter(below(paths, "unit__path"))
 
 
-def get_search_or_404(user: User, pk: object) -> Search:
+def get_search_or_404(user: User, pk: UUID) -> Search:
     """The search with its unit and model version, or Http404 where it is none of the user's business."""
     search = searches_of(user).select_related("unit", "model_version", "user").filter(pk=pk).first()
     if search is None:
@@ -42,6 +45,11 @@ def get_searchable_unit_or_404(user: User, key: str) -> Unit:
     if unit is None:
         raise Http404(_("There is no such unit."))
     return unit
+
+
+def user_pk(user: User) -> int:
+    """The id of a logged-in user."""
+    return cast(int, user.pk)
 
 
 def searchable_cameras(user: User) -> QuerySet[Camera]:

@@ -22,7 +22,7 @@ from rest_framework.views import APIView
 
 from citysearch.errors import ServiceError
 from citysearch.searches import queries, services
-from citysearch.searches.access import get_search_or_404, get_searchable_unit_or_404, searches_of
+from citysearch.searches.access import get_search_or_404, get_searchable_unit_or_404, searches_of, user_pk
 from citysearch.searches.models import Search
 from citysearch.searches.photos import photo_file
 from citysearch.searches.refusals import SearchRefused
@@ -215,7 +215,7 @@ def _verdicts(data: Any) -> list[dict[str, Any]]:
 def _narrowed(searches: QuerySet[Search], request: Request) -> QuerySet[Search]:
     wanted = _checked(SearchFilterSerializer, request.query_params)
     if wanted["mine"]:
-        searches = searches.filter(user_id=request.user.pk)
+        searches = searches.filter(user_id=user_pk(request.user))
     if "unit" in wanted:
         searches = searches.filter(unit=get_searchable_unit_or_404(request.user, wanted["unit"]))
     same = {name: wanted[name] for name in ("case", "state") if name in wanted}

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import numpy as np
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from citysearch.engine import engine_of
 from citysearch.gallery.models import Crop
 from citysearch.gallery.queries import gallery_of
+from citysearch.research.models import ModelVersion
 from citysearch.searches.access import searchable_cameras
 from citysearch.searches.coverage import Window, coverage_of, indexed_ids
 from citysearch.searches.models import Candidate, Search, SearchPart, Verdict
@@ -81,8 +82,8 @@ def _parts_create(search: Search) -> None:
         return
     cameras = list(cameras_under(search.unit).select_related("unit"))
     permitted = set(searchable_cameras(search.user).filter(pk__in=[c.pk for c in cameras]).values_list("pk", flat=True))
-    coverage = coverage_of(cameras, permitted, search.model_version, _windows(search, search.unit))
-    indexed = indexed_ids(cameras, search.model_version) & permitted
+    coverage = coverage_of(cameras, permitted, model_of(search), _windows(search, search.unit))
+    indexed = indexed_ids(cameras, model_of(search)) & permitted
     _check_something_to_search(coverage, indexed)
     units = _part_units(search.unit, [camera for camera in cameras if camera.pk in indexed])
     with transaction.atomic():
@@ -117,7 +118,7 @@ def _features_extract(search: Search) -> None:
     with _stage(search, Stage.AUGMENT):
         photos = photos_load(search)
     with _stage(search, Stage.EXTRACT):
-        features = engine_of(search.model_version).query_features(photos)
+        features = engine_of(model_of(search)).query_features(photos)
     search.features = np.asarray(features, dtype=np.float32).tobytes()
     Search.objects.filter(pk=search.pk).update(features=search.features)
 
@@ -169,7 +170,7 @@ def _part_cameras(search: Search, part: SearchPart) -> dict[int, Camera]:
     if part.unit_id == search.unit_id:
         cameras = cameras.filter(unit=part.unit)
     found = list(cameras)
-    indexed = indexed_ids(found, search.model_version)
+    indexed = indexed_ids(found, model_of(search))
     return {camera.pk: camera for camera in found if camera.pk in indexed}
 
 
@@ -179,8 +180,8 @@ def _ranked(
     """The part's rows in order of distance, batch by batch; None when the search was cancelled on the way."""
     from reid_engine.ranking import merge
 
-    engine = engine_of(search.model_version)
-    rows = gallery_of(list(cameras.values()), search.model_version, _windows(search, part.unit))
+    engine = engine_of(model_of(search))
+    rows = gallery_of(list(cameras.values()), model_of(search), _windows(search, part.unit))
     done: list[Ranking] = []
     for start in range(0, len(rows.ids), BATCH_ROWS):
         batch = slice(start, start + BATCH_ROWS)
@@ -210,6 +211,13 @@ def _windows(search: Search, unit: Unit) -> list[Window] | None:
         return windows_of(unit, search.conditions, period)
     except BadCondition:
         return windows_of(search.unit, search.conditions, period)
+
+
+def model_of(search: Search) -> ModelVersion:
+    """The model version that was active when the search was started; it stays that one to its end."""
+    if search.model_version is None:
+        raise BundleMismatch("The search names no model version; start it again.", search=str(search.pk))
+    return search.model_version
 
 
 def query_of(search: Search) -> NDArray[np.float32]:
@@ -260,13 +268,23 @@ def search_close(pk: UUID) -> bool:
         return False
     started = time.perf_counter()
     search_beat(pk, stage=Stage.PATH)
-    kept = list(search.candidates.select_related("crop")[: settings.SEARCH_LIMIT])
-    cameras = _cameras_by_id(row.crop.camera_id for row in kept)
-    hits = [_hit(row, cameras) for row in kept]
+    hits, cameras = _kept_hits(search)
     sightings = sightings_of(hits, cameras, latest_verdicts(search))
     path = path_of(sightings, cameras)
-    _closed(search, kept, sightings, path, time.perf_counter() - started)
+    _closed(search, hits, sightings, path, time.perf_counter() - started)
     return newest_verdict(search.pk) > search.scored_verdict
+
+
+def _kept_hits(search: Search) -> tuple[list[Hit], dict[int, Camera]]:
+    """The nearest SEARCH_LIMIT candidates of all finished parts, and their cameras."""
+    columns = ("crop_id", "crop__camera_id", "crop__captured_at", "distance", "likelihood")
+    rows = list(search.candidates.values_list(*columns)[: settings.SEARCH_LIMIT])
+    cameras = _cameras_by_id(row[1] for row in rows)
+    hits = [
+        Hit(crop, camera, captured.timestamp() - cameras[camera].clock_offset_s, distance, likelihood)
+        for crop, camera, captured, distance, likelihood in rows
+    ]
+    return hits, cameras
 
 
 def _all_parts_done(search: Search) -> bool:
@@ -275,7 +293,7 @@ def _all_parts_done(search: Search) -> bool:
 
 
 def _closed(
-    search: Search, kept: Sequence[Candidate], sightings: Sequence[Sighting], path: dict[str, Any], seconds: float
+    search: Search, kept: Sequence[Hit], sightings: Sequence[Sighting], path: dict[str, Any], seconds: float
 ) -> None:
     state = State.CANCELLED if search.cancel_requested else State.DONE
     stage = search.stage if search.cancel_requested else Stage.DONE
@@ -288,14 +306,18 @@ def _closed(
         Search.objects.filter(pk=search.pk).update(counts=_counts(search.pk), timings=timings, finished_at=now)
 
 
-def _sightings_store(search: Search, kept: Sequence[Candidate], sightings: Sequence[Sighting]) -> None:
+def _sightings_store(search: Search, kept: Sequence[Hit], sightings: Sequence[Sighting]) -> None:
     """Drop what lies beyond the limit, and number those anew whose burst has changed with that."""
-    if search.candidates.count() > len(kept):
-        search.candidates.exclude(pk__in=[row.pk for row in kept]).delete()
-    sighting_of = {crop: sighting.id for sighting in sightings for crop in sighting.crop_ids}
-    moved = [row for row in kept if row.sighting != sighting_of[row.crop_id]]
-    for row in moved:
-        row.sighting = sighting_of[row.crop_id]
+    stored = {crop: (pk, sighting) for pk, crop, sighting in search.candidates.values_list("pk", "crop_id", "sighting")}
+    beyond = stored.keys() - {hit.crop_id for hit in kept}
+    if beyond:
+        search.candidates.filter(pk__in=[stored[crop][0] for crop in beyond]).delete()
+    moved = [
+        Candidate(pk=stored[crop][0], sighting=sighting.id)
+        for sighting in sightings
+        for crop in sighting.crop_ids
+        if crop in stored and stored[crop][1] != sighting.id
+    ]
     Candidate.objects.bulk_update(moved, ["sighting"], batch_size=INSERTED_AT_ONCE)
 
 
@@ -349,7 +371,7 @@ def _judged_beyond(
     if not lost:
         return []
     ids, features, cameras = _features_of(search, lost)
-    ranking = engine_of(search.model_version).rank(query, features, ids, len(ids)) if len(ids) else nothing_ranked()
+    ranking = engine_of(model_of(search)).rank(query, features, ids, len(ids)) if len(ids) else nothing_ranked()
     return [Found(row.hit, row.cosine, parts[row.hit.crop_id]) for row in _found(ranking, cameras, 0)]
 
 
@@ -368,8 +390,8 @@ def _features_of(search: Search, crops: Iterable[int]) -> tuple[NDArray[np.int64
     wanted = list(crops)
     cameras = _cameras_by_id(Crop.objects.filter(pk__in=wanted).order_by().values_list("camera_id", flat=True))
     if not cameras:
-        return np.empty(0, np.int64), np.empty((0, search.model_version.dim), np.float16), {}
-    rows = gallery_of(list(cameras.values()), search.model_version, None)
+        return np.empty(0, np.int64), np.empty((0, model_of(search).dim), np.float16), {}
+    rows = gallery_of(list(cameras.values()), model_of(search), None)
     chosen = np.isin(rows.ids, np.array(wanted, dtype=np.int64))
     return rows.ids[chosen], rows.features[chosen], cameras
 
@@ -387,7 +409,8 @@ def _rescored_store(search: Search, newest: int, rows: Sequence[Candidate], path
 
 def latest_verdicts(search: Search) -> dict[int, Said]:
     """{crop id: the latest verdict given on it, whoever gave it}."""
-    return dict(search.verdicts.order_by("id").values_list("crop_id", "value"))
+    rows = search.verdicts.order_by("id").values_list("crop_id", "value")
+    return cast(dict[int, Said], dict(rows))
 
 
 def newest_verdict(pk: UUID) -> int:
@@ -414,18 +437,12 @@ def _counts(pk: UUID) -> dict[str, Any]:
     return parts | found | {"exact": exact}
 
 
-def _hit(row: Candidate, cameras: Mapping[int, Camera]) -> Hit:
-    camera = cameras[row.crop.camera_id]
-    seen_at = row.crop.captured_at.timestamp() - camera.clock_offset_s
-    return Hit(row.crop_id, camera.pk, seen_at, row.distance, row.likelihood)
-
-
 def _cameras_by_id(ids: Iterable[int]) -> dict[int, Camera]:
     return {camera.pk: camera for camera in Camera.objects.filter(pk__in=set(ids)).select_related("unit")}
 
 
 @contextmanager
-def _stage(search: Search, stage: Stage) -> Iterator[None]:
+def _stage(search: Search, stage: Search.Stage) -> Iterator[None]:
     """Show the stage while it runs, and keep the seconds it took."""
     search_beat(search.pk, stage=stage)
     started = time.perf_counter()

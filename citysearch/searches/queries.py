@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, overload
 
@@ -20,7 +20,7 @@ from citysearch.searches.models import Search, SearchPhoto, Verdict
 from citysearch.searches.paths import EMPTY, local_time
 from citysearch.searches.refusals import NO_CROPS, error_words
 from citysearch.searches.states import State
-from units.models import Unit
+from units.models import Camera
 from units.tree import unit_paths
 
 COLLAPSES = ("burst", "none")
@@ -243,38 +243,45 @@ def _sorted(cards: list[_Card], sort: str) -> list[_Card]:
 
 def _hit_dicts(search: Search, cards: Sequence[_Card]) -> list[dict[str, Any]]:
     shown = [card.row.crop_id for card in cards]
-    crops = {
-        crop.pk: crop
-        for crop in Crop.objects.filter(pk__in=shown).select_related("camera__unit").defer("camera__unit__polygon")
+    crops = {crop.pk: crop for crop in Crop.objects.filter(pk__in=shown).order_by()}
+    places = _places({crop.camera_id for crop in crops.values()})
+    verdicts = dict(search.verdicts.order_by("id").values_list("crop_id", "value"))
+    return [
+        _hit_dict(card, crops[card.row.crop_id], places[crops[card.row.crop_id].camera_id], verdicts)
+        for card in cards
+        if card.row.crop_id in crops
+    ]
+
+
+def _places(cameras: Collection[int]) -> dict[int, dict[str, Any]]:
+    """Camera and unit path of a hit, by camera id."""
+    rows = Camera.objects.filter(pk__in=cameras).order_by().select_related("unit").defer("unit__polygon")
+    found = {camera.pk: camera for camera in rows}
+    paths = unit_paths({camera.unit_id: camera.unit for camera in found.values()}.values())
+    return {
+        pk: {
+            "camera": {
+                "id": pk,
+                "code": camera.code,
+                "name": camera.name,
+                "longitude": camera.longitude,
+                "latitude": camera.latitude,
+            },
+            "unit_path": paths[camera.unit_id],
+        }
+        for pk, camera in found.items()
     }
-    units: dict[int, Unit] = {crop.camera.unit_id: crop.camera.unit for crop in crops.values()}
-    paths = unit_paths(units.values())
-    verdicts = _verdicts_of(search, [crop for card in cards for crop in card.burst])
-    return [_hit_dict(card, crops[card.row.crop_id], paths, verdicts) for card in cards if card.row.crop_id in crops]
 
 
-def _verdicts_of(search: Search, crops: Sequence[int]) -> dict[int, str]:
-    if not crops:
-        return {}
-    return dict(search.verdicts.order_by("id").values_list("crop_id", "value"))
-
-
-def _hit_dict(card: _Card, crop: Crop, paths: Mapping[int, str], verdicts: Mapping[int, str]) -> dict[str, Any]:
-    camera, row = crop.camera, card.row
+def _hit_dict(card: _Card, crop: Crop, place: Mapping[str, Any], verdicts: Mapping[int, str]) -> dict[str, Any]:
+    row = card.row
     return {
         "rank": card.rank,
         "crop": crop.pk,
         "image": crop_url(crop),
         "width": crop.width,
         "height": crop.height,
-        "camera": {
-            "id": camera.pk,
-            "code": camera.code,
-            "name": camera.name,
-            "longitude": camera.longitude,
-            "latitude": camera.latitude,
-        },
-        "unit_path": paths[camera.unit_id],
+        **place,
         "time": local_time(row.seen_at),
         "camera_time": _iso(crop.captured_at),
         "distance": row.distance,

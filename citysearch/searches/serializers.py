@@ -42,7 +42,7 @@ class SearchStartSerializer(serializers.Serializer):
     unit = serializers.CharField(max_length=40, help_text=_("Id or code of the unit; its whole subtree is searched."))
     purpose = serializers.CharField(max_length=300)
     case = serializers.CharField(max_length=80)
-    conditions = ConditionsField(required=False, default=list)
+    conditions = ConditionsField(required=False)
 
     def get_fields(self) -> dict[str, serializers.Field]:
         fields = super().get_fields()

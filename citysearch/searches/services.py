@@ -20,7 +20,7 @@ from citysearch.gallery.models import Crop, Segment
 from citysearch.research.models import ModelVersion
 from citysearch.research.queries import active_model
 from citysearch.searches import tasks
-from citysearch.searches.access import SEARCHERS
+from citysearch.searches.access import SEARCHERS, user_pk
 from citysearch.searches.models import Search, Verdict
 from citysearch.searches.photos import CheckedPhoto, photos_again, photos_check, photos_remove, photos_store
 from citysearch.searches.refusals import ERROR_WORDS, SearchRefused
@@ -31,6 +31,7 @@ from units.queries import cameras_under, windows_of
 
 log = logging.getLogger(__name__)
 
+LONGEST = {"purpose": 300, "case": 80}
 MAX_ATTEMPTS = 10
 # While messages wait in the queue a silent search is most likely one of them; after this it is taken up regardless.
 WAITING_AT_MOST = timedelta(minutes=10)
@@ -94,7 +95,7 @@ def verdicts_add(search: Search, user: User, verdicts: Iterable[tuple[int, str]]
     _check_verdicts(search, given)
     with transaction.atomic():
         rows = Verdict.objects.bulk_create(
-            Verdict(search=search, crop_id=crop, value=value, user_id=user.pk) for crop, value in given
+            Verdict(search=search, crop_id=crop, value=value, user_id=user_pk(user)) for crop, value in given
         )
         search_move(search.pk, CLOSED, heartbeat_at=timezone.now(), attempts=0)
         transaction.on_commit(lambda: _hand_over_verdicts(search.pk))
@@ -119,10 +120,9 @@ def _checked_texts(purpose: str, case: str) -> dict[str, str]:
     texts = {"purpose": purpose.strip(), "case": case.strip()}
     words = {"purpose": _("State the purpose of the search."), "case": _("State the case the search belongs to.")}
     missing: dict[str, object] = {name: words[name] for name, text in texts.items() if not text}
-    longest = {name: Search._meta.get_field(name).max_length or 0 for name in texts}
     for name, text in texts.items():
-        if len(text) > longest[name]:
-            missing[name] = _("At most %(most)s characters.") % {"most": longest[name]}
+        if len(text) > LONGEST[name]:
+            missing[name] = _("At most %(most)s characters.") % {"most": LONGEST[name]}
     if missing:
         raise SearchRefused("invalid", _("A search needs a purpose and a case."), missing)
     return texts
@@ -172,7 +172,7 @@ def _check_indexed(segments: Any, version: ModelVersion) -> None:
 def _search_create(
     user: User, unit: Unit, version: ModelVersion, checked: Sequence[CheckedPhoto], fields: Mapping[str, Any]
 ) -> Search:
-    search = Search(user_id=user.pk, unit=unit, model_version=version, **fields)
+    search = Search(user_id=user_pk(user), unit=unit, model_version=version, **fields)
     try:
         with transaction.atomic():
             search.save(force_insert=True)
@@ -226,7 +226,7 @@ def _verdicts_lost() -> Q:
     """Closed searches with verdicts that no ranking takes account of, a while after they were given."""
     newer = Verdict.objects.filter(search=OuterRef("pk"), id__gt=OuterRef("scored_verdict"))
     before = timezone.now() - STALE_AFTER
-    return Q(state__in=(State.DONE, State.CANCELLED), heartbeat_at__lt=before) & Exists(newer)
+    return Q(Exists(newer), state__in=(State.DONE, State.CANCELLED), heartbeat_at__lt=before)
 
 
 def _messages_waiting() -> int | None:

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 from django.conf import settings
+from django.utils import timezone
 from PIL import Image
 
 from citysearch.gallery.models import Crop
 from citysearch.gallery.services import CropItem, crops_add_bulk, index_cameras
 from citysearch.research.models import ModelVersion
+from citysearch.searches.models import Search
 from reid_engine.contracts import Ranking
 
 DIM = 24
@@ -114,7 +116,14 @@ def store_vectors(camera: Any, version: ModelVersion, features: np.ndarray, star
 
     moments = [start + timedelta(seconds=90 * n) for n in range(len(features))]
     crops = Crop.objects.bulk_create(
-        Crop(camera=camera, sha256=f"{camera.pk}-{moment.timestamp()}", image="", captured_at=moment, width=64, height=128)
+        Crop(
+            camera=camera,
+            sha256=f"{camera.pk}-{moment.timestamp()}",
+            image="",
+            captured_at=moment,
+            width=64,
+            height=128,
+        )
         for moment in moments
     )
     ids = [crop.pk for crop in crops]
@@ -125,3 +134,28 @@ def store_vectors(camera: Any, version: ModelVersion, features: np.ndarray, star
         start=facts.start, end=facts.end,
     )  # fmt: skip
     return ids
+
+
+class Queue(list[tuple[str, object]]):
+    """What was sent, in order, instead of a broker; `run` delivers it."""
+
+    def run(self) -> None:
+        from citysearch.searches import tasks
+
+        while self:
+            name, argument = self.pop(0)
+            getattr(tasks, name.removeprefix("searches.")).run(argument)
+
+    def names(self) -> list[str]:
+        return [name.removeprefix("searches.") for name, _argument in self]
+
+
+def outcome(search: Search) -> tuple[Any, ...]:
+    search.refresh_from_db()
+    hits = list(search.candidates.order_by("distance", "crop_id").values_list("crop_id", "distance", "sighting"))
+    return search.state, search.counts, search.trajectory, hits
+
+
+def let_time_pass(search: Search, seconds: float = 3600) -> None:
+    past = timezone.now() - timedelta(seconds=seconds)
+    Search.objects.filter(pk=search.pk).update(heartbeat_at=past, created_at=past)

@@ -69,3 +69,23 @@ def found(start: Any, city: Any, gallery: list[Any]) -> Any:
     from citysearch.searches.models import Search
 
     return Search.objects.get(pk=start(city).json()["id"])
+
+
+@pytest.fixture
+def queue(monkeypatch: pytest.MonkeyPatch) -> cast.Queue:
+    from celery import Task
+
+    from citysearch.searches import services
+
+    sent = cast.Queue()
+    monkeypatch.setattr(Task, "delay", lambda self, *arguments: sent.append((self.name, arguments[0])))
+    monkeypatch.setattr(services, "_messages_waiting", lambda: len(sent))
+    return sent
+
+
+@pytest.fixture
+def queued(operator: Any, city: Any, gallery: Any) -> Any:
+    """A search that waits in the queue."""
+    from citysearch.searches import services
+
+    return services.search_start(operator, city, [cast.photo_of(1)], "purpose", "case")

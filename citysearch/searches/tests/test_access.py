@@ -107,7 +107,9 @@ def test_a_session_does_as_well_as_a_token(found: Search, operator: Any, client:
     assert client.get(f"/api/v1/searches/{found.pk}/").status_code == 200
 
 
-def test_the_admin_shows_searches_and_lets_nobody_touch_them(found: Search, client: Any, django_user_model: Any) -> None:
+def test_the_admin_shows_searches_and_lets_nobody_touch_them(
+    found: Search, client: Any, django_user_model: Any
+) -> None:
     root = django_user_model.objects.create_superuser("root", password="a long password")
     client.force_login(root, backend="django.contrib.auth.backends.ModelBackend")
     assert client.get("/admin/searches/search/").status_code == 200

@@ -50,7 +50,12 @@ def real_gallery(six_cameras: list[Any], real_data: Path) -> None:
 
 def ranked_by_the_api(post: Any, api: Any, photo: Path) -> dict[str, float]:
     """{file name of a gallery crop: distance} from one search over the API."""
-    data = {"photos": [io.BytesIO(photo.read_bytes())], "unit": "330100", "purpose": "measurement", "case": "validation"}
+    data = {
+        "photos": [io.BytesIO(photo.read_bytes())],
+        "unit": "330100",
+        "purpose": "measurement",
+        "case": "validation",
+    }
     data["photos"][0].name = photo.name
     pk = post(data).json()["id"]
     page = api.get(f"/api/v1/searches/{pk}/hits/?collapse=none&page_size=2000").json()
@@ -84,7 +89,9 @@ def test_rank1_map_and_minp_of_the_hits_are_those_of_evaluate_reid(
 
     told = io.StringIO()
     data = str(real_data / "market1501-451")
-    call_command("evaluate_reid", "--data", data, "--bundle", str(project.BUNDLE), "--json", "--no-progress", stdout=told)
+    call_command(
+        "evaluate_reid", "--data", data, "--bundle", str(project.BUNDLE), "--json", "--no-progress", stdout=told
+    )
     row = next(row for row in json.loads(told.getvalue())["rows"] if "cosine" not in row["name"])
     expected = {"rank1": float(row["cmc"]["1"]), "mean_ap": float(row["mean_ap"]), "mean_inp": float(row["mean_inp"])}
     found = {"rank1": figures.cmc[1], "mean_ap": figures.mean_ap, "mean_inp": figures.mean_inp}

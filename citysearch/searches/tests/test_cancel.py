@@ -9,12 +9,12 @@ import pytest
 from citysearch.searches import pipeline, services, tasks
 from citysearch.searches.models import Search
 from citysearch.searches.tests import cast
-from citysearch.searches.tests.test_redelivery import Queue, let_time_pass, outcome, queue, queued  # noqa: F401
+from citysearch.searches.tests.cast import Queue, let_time_pass, outcome
 
 pytestmark = pytest.mark.django_db
 
 
-def test_a_search_stopped_between_two_parts_keeps_the_first(queue: Queue, queued: Search, api: Any) -> None:  # noqa: F811
+def test_a_search_stopped_between_two_parts_keeps_the_first(queue: Queue, queued: Search, api: Any) -> None:
     tasks.search_run.run(str(queued.pk))
     name, first = queue.pop(0)
     tasks.search_part.run(first)
@@ -29,7 +29,10 @@ def test_a_search_stopped_between_two_parts_keeps_the_first(queue: Queue, queued
 
 
 def test_a_search_stopped_between_two_batches_stores_nothing_of_that_part(
-    queue: Queue, queued: Search, engine: Any, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+    queue: Queue,
+    queued: Search,
+    engine: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(pipeline, "BATCH_ROWS", 4)
     ranked = []
@@ -47,7 +50,7 @@ def test_a_search_stopped_between_two_batches_stores_nothing_of_that_part(
     assert state == "cancelled" and counts["parts_done"] == 1 and len(hits) == 18
 
 
-def test_a_search_that_waits_is_stopped_at_once(queue: Queue, queued: Search, api: Any) -> None:  # noqa: F811
+def test_a_search_that_waits_is_stopped_at_once(queue: Queue, queued: Search, api: Any) -> None:
     assert api.post(f"/api/v1/searches/{queued.pk}/cancel/").json()["state"] == "cancelled"
     tasks.search_run.run(str(queued.pk))
     queue.run()
@@ -62,7 +65,9 @@ def test_what_is_over_cannot_be_stopped(found: Search, api: Any) -> None:
 
 
 def test_a_search_without_a_worker_is_closed_by_whoever_comes_first(
-    queue: Queue, queued: Search, api: Any  # noqa: F811
+    queue: Queue,
+    queued: Search,
+    api: Any,
 ) -> None:
     pipeline.search_prepare(queued.pk)
     let_time_pass(queued)
@@ -75,7 +80,7 @@ def test_a_search_without_a_worker_is_closed_by_whoever_comes_first(
     assert outcome(queued)[0] == "cancelled"
 
 
-def test_batches_do_not_change_the_result(queue: Queue, queued: Search, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_batches_do_not_change_the_result(queue: Queue, queued: Search, monkeypatch: pytest.MonkeyPatch) -> None:
     queue.append(("searches.search_run", str(queued.pk)))
     queue.run()
     whole = outcome(queued)

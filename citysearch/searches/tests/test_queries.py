@@ -50,13 +50,13 @@ def test_an_order_or_a_form_that_is_unknown_is_refused_with_the_known_ones(found
         assert response.status_code in (400, 404) and response.json()["error"]["code"] in ("invalid", "not_found")
 
 
-def test_the_state_costs_three_statements_and_a_page_of_hits_five(
+def test_the_state_costs_three_statements_and_a_page_of_hits_six(
     found: Search, api: Any, django_assert_max_num_queries: Any
 ) -> None:
     """One of each is the membership; the state of fifty searches costs as much as that of one."""
     with django_assert_max_num_queries(4):
         api.get(f"/api/v1/searches/{found.pk}/")
-    with django_assert_max_num_queries(6):
+    with django_assert_max_num_queries(7):
         assert api.get(f"/api/v1/searches/{found.pk}/hits/").json()["count"] > 5
 
 

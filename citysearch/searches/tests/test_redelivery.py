@@ -2,57 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.utils import timezone
 
 from citysearch.searches import pipeline, services, tasks
 from citysearch.searches.models import Candidate, Search, SearchPart
 from citysearch.searches.tests import cast
+from citysearch.searches.tests.cast import Queue, let_time_pass, outcome
 from units.models import Unit
 
 pytestmark = pytest.mark.django_db
-
-
-class Queue(list[tuple[str, object]]):
-    """What was sent, in order, instead of a broker; `run` delivers it."""
-
-    def run(self) -> None:
-        while self:
-            name, argument = self.pop(0)
-            getattr(tasks, name.removeprefix("searches.")).run(argument)
-
-    def names(self) -> list[str]:
-        return [name.removeprefix("searches.") for name, _argument in self]
-
-
-@pytest.fixture
-def queue(monkeypatch: pytest.MonkeyPatch) -> Queue:
-    from celery import Task
-
-    sent = Queue()
-    monkeypatch.setattr(Task, "delay", lambda self, *arguments: sent.append((self.name, arguments[0])))
-    monkeypatch.setattr(services, "_messages_waiting", lambda: len(sent))
-    return sent
-
-
-@pytest.fixture
-def queued(operator: Any, city: Unit, gallery: Any) -> Search:
-    """A search that waits in the queue."""
-    return services.search_start(operator, city, [cast.photo_of(1)], "purpose", "case")
-
-
-def outcome(search: Search) -> tuple[Any, ...]:
-    search.refresh_from_db()
-    hits = list(search.candidates.order_by("distance", "crop_id").values_list("crop_id", "distance", "sighting"))
-    return search.state, search.counts, search.trajectory, hits
-
-
-def let_time_pass(search: Search, seconds: float = 3600) -> None:
-    past = timezone.now() - timedelta(seconds=seconds)
-    Search.objects.filter(pk=search.pk).update(heartbeat_at=past, created_at=past)
 
 
 def test_every_message_delivered_twice_gives_the_result_of_once(queue: Queue, queued: Search, engine: Any) -> None:
@@ -70,7 +30,9 @@ def test_every_message_delivered_twice_gives_the_result_of_once(queue: Queue, qu
     assert outcome(queued) == once
 
 
-@pytest.mark.parametrize("dies_in", ["_features_extract", "_part_match", "_part_store", "_counts", "_closed", "path_of"])
+@pytest.mark.parametrize(
+    "dies_in", ["_features_extract", "_part_match", "_part_store", "_counts", "_closed", "path_of"]
+)
 def test_a_worker_that_dies_anywhere_leaves_a_search_that_is_finished_later(
     queue: Queue, queued: Search, monkeypatch: pytest.MonkeyPatch, dies_in: str
 ) -> None:
@@ -189,9 +151,7 @@ def test_with_the_broker_gone_the_search_waits_and_is_taken_up_when_it_is_back(
     assert api.get(response["Location"]).json()["error"] is None
 
 
-def test_a_worker_that_has_the_search_in_hand_needs_no_broker(
-    queued: Search, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worker_that_has_the_search_in_hand_needs_no_broker(queued: Search, monkeypatch: pytest.MonkeyPatch) -> None:
     from celery import Task
     from kombu.exceptions import OperationalError
 
@@ -203,7 +163,9 @@ def test_a_worker_that_has_the_search_in_hand_needs_no_broker(
     assert outcome(queued)[0] == "done" and queued.candidates.count() == 36
 
 
-def test_without_a_broker_nobody_knows_what_waits(settings: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_broker_nobody_knows_what_waits(
+    settings: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from celery import current_app
 
     monkeypatch.setattr(current_app.conf, "broker_url", f"redis+socket://{tmp_path / 'no.sock'}")

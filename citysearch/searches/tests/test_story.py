@@ -66,7 +66,9 @@ def test_several_photos_of_one_person_make_one_query(start: Any, api: Any, city:
     assert api.get(f"/api/v1/searches/{pk}/hits/").json()["results"][0]["source_name"].startswith("0003")
 
 
-def test_the_photo_is_kept_without_its_metadata_and_shown_to_the_operator(start: Any, api: Any, gallery: list[Any]) -> None:
+def test_the_photo_is_kept_without_its_metadata_and_shown_to_the_operator(
+    start: Any, api: Any, gallery: list[Any]
+) -> None:
     import io
 
     from PIL import Image

@@ -45,7 +45,9 @@ def test_verdicts_move_the_query_as_the_formula_says(found: Search, judge: Any, 
     rows = gallery_of(gallery, version)
     features = {int(pk): rows.features[n].astype(np.float64) for n, pk in enumerate(rows.ids)}
     unit = lambda vector: vector / np.linalg.norm(vector)  # noqa: E731
-    towards = unit(np.mean([unit(pipeline.query_of(found).astype(np.float64)), *(unit(features[pk]) for pk in yes)], axis=0))
+    towards = unit(
+        np.mean([unit(pipeline.query_of(found).astype(np.float64)), *(unit(features[pk]) for pk in yes)], axis=0)
+    )
     query = unit(towards - 0.3 * unit(features[no[0]]))
     expected = {pk: np.linalg.norm(query - unit(vector)) for pk, vector in features.items()}
     stored = dict(found.candidates.values_list("crop_id", "distance"))
@@ -106,7 +108,7 @@ def test_the_page_is_told_when_scoring_is_done(found: Search, api: Any, operator
 def test_verdicts_lost_with_a_worker_are_scored_later(found: Search, operator: Any, monkeypatch: Any) -> None:
     from celery import Task
 
-    from citysearch.searches.tests.test_redelivery import Queue, let_time_pass
+    from citysearch.searches.tests.cast import Queue, let_time_pass
 
     sent = Queue()
     monkeypatch.setattr(Task, "delay", lambda self, *arguments: sent.append((self.name, arguments[0])))
@@ -154,9 +156,7 @@ def test_a_crop_that_is_no_hit_or_a_word_that_is_no_verdict_is_refused(found: Se
     assert not Verdict.objects.exists()
 
 
-def test_a_judged_crop_stays_among_the_hits_beyond_the_limit(
-    found: Search, judge: Any, settings: Any
-) -> None:
+def test_a_judged_crop_stays_among_the_hits_beyond_the_limit(found: Search, judge: Any, settings: Any) -> None:
     worst = found.candidates.order_by("-distance").first().crop_id
     settings.SEARCH_LIMIT = 20
     judge(found, {"crop": worst, "verdict": "rejected"})
@@ -164,8 +164,10 @@ def test_a_judged_crop_stays_among_the_hits_beyond_the_limit(
     assert worst in kept and len(kept) == 21
 
 
-def test_two_confirmed_sightings_that_exclude_each_other_are_a_conflict(found: Search, judge: Any, gallery: Any) -> None:
-    """cam-1 and cam-4 are two kilometres apart; persons 1 and 2 pass cam-1 and cam-4 at what the clocks call one time."""
+def test_two_confirmed_sightings_that_exclude_each_other_are_a_conflict(
+    found: Search, judge: Any, gallery: Any
+) -> None:
+    """Corrected for cam-4's clock, person 1 stood before cam-1 and cam-4, two kilometres apart, half a minute apart."""
     from units.models import Camera
 
     Camera.objects.filter(code="cam-4").update(clock_offset_s=3 * 1800 - 30, clock_uncertainty_s=0)
