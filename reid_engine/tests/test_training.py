@@ -218,6 +218,14 @@ def test_separate_training_finds_the_coordinates_that_tell(pictures: Path, tmp_p
     assert found.facts["attention_map"] > found.facts["cosine_map"] + 0.05
 
 
+def test_a_damped_map_is_tried_and_zero_damping_is_plain_distance(pictures: Path, tmp_path: Path) -> None:
+    config, said = tiny(pictures, tmp_path, module_epochs=1, module_damping=(1.0, 0.0)), []
+    train_separate(config, *clusters(), halves(*clusters(seed=7)), lambda *args: said.append(args[-1]))
+    tried = {values["damping"]: values for values in said if "damping" in values}
+    assert tried.keys() == {1.0, 0.0}
+    assert tried[0.0]["attention_map"] == pytest.approx(tried[0.0]["cosine_map"])
+
+
 def test_dead_modules_are_said_and_left_out(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -292,7 +300,8 @@ def test_calibration_pairs_leave_out_the_query_s_own_camera() -> None:
     ("option", "value"),
     [("strategy", "both"), ("backbone", "vgg"), ("transform", "cube"), ("schedule", "linear"), ("data_format", "zip"),
      ("triplet", "easy"), ("lr", 0), ("epochs", -1), ("flip", 2), ("height", True), ("module_lrs", ()),
-     ("module_lrs", (-1,)), ("module_ratios", (0,)), ("ema", "high")],
+     ("module_lrs", (-1,)), ("module_ratios", (0,)), ("ema", "high"), ("module_damping", ()),
+     ("module_damping", (0, -1))],
 )
 def test_a_bad_option_is_refused_by_name(option: str, value: object) -> None:
     with pytest.raises(BadConfig, match=option) as refusal:

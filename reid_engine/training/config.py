@@ -31,7 +31,10 @@ class TrainConfig:
     weights (an .onnx extractor, a .pt checkpoint, a .reid bundle), "imagenet" where the backbone has such weights at
     hand, or "" for random ones. `epochs` counts backbone epochs under `joint`; under `separate` the backbone is frozen
     and `module_epochs` passes are made over the frozen features. `separate_after` adds that second stage to a joint run
-    and keeps whichever module validates better. Sizes are pixels, rates are per step, `device` a torch device.
+    and keeps whichever module validates better; each is also tried with its map damped (W2 times `module_damping`: 0
+    would be plain distance, 1 the module as trained), for a map learnt from few people tends to say too much.
+    Sizes are pixels, rates are per step, `device` is a torch device. The triplet loss is `attention_weight` times the
+    one over diff-attention distances plus `plain_weight` times the one over plain distances of the pre-BNNeck feature.
     """
 
     data: str
@@ -70,6 +73,7 @@ class TrainConfig:
     module_epochs: int = 8
     module_lrs: tuple[float, ...] = (1e-3, 3e-3, 5e-3)
     module_ratios: tuple[int, ...] = ()
+    module_damping: tuple[float, ...] = (1.0, 0.5)
     flip: float = 0.5
     pad: int = 10
     erasing: float = 0.5
@@ -159,8 +163,11 @@ def _check_numbers(config: TrainConfig) -> None:
 
 
 def _check_ratios(config: TrainConfig) -> None:
-    for option, values, high in (("module_lrs", config.module_lrs, 1.0), ("module_ratios", config.module_ratios, 4096)):
+    checked = (("module_lrs", config.module_lrs, 1.0), ("module_ratios", config.module_ratios, 4096.0),
+               ("module_damping", [value + 1e-9 for value in config.module_damping], 10.0))
+    for option, values, high in checked:
         if any(not 0 < value <= high for value in values):
-            raise BadConfig(f"{option} is {values!r}; allowed: numbers above 0, at most {high}", option=option)
-    if not config.module_lrs:
-        raise BadConfig("module_lrs is empty; give at least one learning rate", option="module_lrs")
+            raise BadConfig(f"{option} is {getattr(config, option)!r}; allowed: numbers above 0", option=option)
+    for option in ("module_lrs", "module_damping"):
+        if not getattr(config, option):
+            raise BadConfig(f"{option} is empty; give at least one number", option=option)

@@ -44,17 +44,20 @@ class Learner:
     epoch: int = 0
     step: int = 0
     updates: int = 0
+    seconds: float = 0.0
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on bit for bit."""
         return {name: getattr(self, name).state_dict() for name in STATEFUL} | {
-            "epoch": self.epoch, "step": self.step, "updates": self.updates, "generator": self.generator.get_state()}
+            "epoch": self.epoch, "step": self.step, "updates": self.updates, "seconds": self.seconds,
+            "generator": self.generator.get_state()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """The reverse of `state`."""
         for name in STATEFUL:
             getattr(self, name).load_state_dict(state[name])
         self.epoch, self.step, self.updates = state["epoch"], state["step"], state["updates"]
+        self.seconds = state["seconds"]
         self.generator.set_state(state["generator"])
 
 
@@ -82,7 +85,9 @@ def train_joint(
     path = Path(config.out) / "joint.pt"
     with stop_on_interrupt() as stopped:
         while learner.epoch < config.epochs:
+            started = time.perf_counter()
             _epoch(config, learner, crops, progress, stopped)
+            learner.seconds += time.perf_counter() - started
             if stopped.is_set():
                 checkpoint.save(path, learner.state())
                 raise TrainingStopped(

@@ -34,16 +34,16 @@ def train(config: TrainConfig, progress: Progress = lambda epoch, epochs, step, 
     Started again after a kill, it goes on from the last checkpoint in `out` and ends with the same weights.
     Raises BadConfig, BadDataset, TrainingDiverged, TrainingStopped.
     """
-    started = time.perf_counter()
     prepare(config)
     dataset = data.read(config.data_format, config.data, needs=("train",))
     crops = decode(dataset.train, config.height, config.width)
     parts = _validation_parts(config, dataset)
-    model = _trained(config, crops, parts, progress)
+    model, seconds = _trained(config, crops, parts, progress)
+    started = time.perf_counter()
     query_gallery = None if parts is None else (held(model, parts[0], flip=True), held(model, parts[1], flip=True))
     module = _module(config, model, crops, query_gallery, progress)
     model.attention = module.module
-    return _write(config, model, dataset, query_gallery, module, time.perf_counter() - started)
+    return _write(config, model, dataset, query_gallery, module, seconds + time.perf_counter() - started)
 
 
 def prepare(config: TrainConfig) -> None:
@@ -65,15 +65,15 @@ def _validation_parts(config: TrainConfig, dataset: Dataset) -> tuple[Crops, Cro
 
 def _trained(
     config: TrainConfig, crops: Crops, parts: tuple[Crops, Crops] | None, progress: Progress
-) -> ReidModel:
-    """The model with its backbone trained (joint), or as it starts (separate); eval mode, float32."""
-    model = start_model(config, crops)
+) -> tuple[ReidModel, float]:
+    """The model with its backbone trained (joint), or as it starts (separate), in eval mode; and its seconds."""
+    model, seconds = start_model(config, crops), 0.0
     if config.strategy == "joint":
         learner = _resumed(config, new_learner(config, model, crops.people))
         train_joint(config, learner, crops, parts, progress)
-        model = learner.average
+        model, seconds = learner.average, learner.seconds
     model.bf16 = False
-    return model.eval()
+    return model.eval(), seconds
 
 
 def _resumed(config: TrainConfig, learner: Learner) -> Learner:

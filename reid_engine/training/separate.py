@@ -24,7 +24,7 @@ DEAD_FROM = 0.999
 
 @dataclass
 class Candidate:
-    """One module and what it scored: mean AP on the validation people, or minus the last loss where there are none."""
+    """One module and its score: half of mean AP plus Rank-1 on the validation people, or minus the last loss."""
 
     module: DiffAttention
     score: float
@@ -40,7 +40,7 @@ def train_separate(
     `first`, a module trained before, takes part as it is. Dead modules (no hidden unit fires, A is constant) are told
     through `progress` as dead_share 1 and left out. Raises TrainingDiverged when every one of them died.
     """
-    candidates = [] if first is None else [_judged(first, vectors, validation, {"joint": 1.0})]
+    candidates = [] if first is None else _damped(config, first, vectors, validation, {"joint": 1.0})
     for ratio in config.module_ratios or (config.ratio,):
         for lr in config.module_lrs:
             candidates += _grown(config, ratio, lr, vectors, labels, validation, progress)
@@ -64,12 +64,27 @@ def _grown(
         for step, index in enumerate(batches):
             loss = _step(config, module, optimizer, vectors[index], labels[index])
             progress(epoch + 1, config.module_epochs, step + 1, len(batches), {"loss": loss})
-        facts = {"module_lr": lr, "module_ratio": float(ratio), "loss": loss}
-        candidate = _judged(copy.deepcopy(module), vectors, validation, facts)
-        progress(epoch + 1, config.module_epochs, 0, 0, candidate.facts)
-        yield candidate
-        if candidate.facts["dead_share"] >= DEAD_FROM:
+        facts = {"module_lr": lr, "module_ratio": float(ratio), "module_epoch": epoch + 1.0, "loss": loss}
+        tried = _damped(config, module, vectors, validation, facts)
+        for candidate in tried:
+            progress(epoch + 1, config.module_epochs, 0, 0, candidate.facts)
+        yield from tried
+        if tried[0].facts["dead_share"] >= DEAD_FROM:
             return
+
+
+def _damped(
+    config: TrainConfig, module: DiffAttention, vectors: Tensor, validation: tuple[Held, Held] | None,
+    facts: dict[str, float],
+) -> list[Candidate]:
+    """The module's copies, their last layer scaled by each damping; as it is where no validation could choose."""
+    found = []
+    for factor in config.module_damping if validation is not None else (1.0,):
+        copied = copy.deepcopy(module)
+        with torch.no_grad():
+            copied.expand.weight.mul_(factor)
+        found.append(_judged(copied, vectors, validation, facts | {"damping": factor}))
+    return found
 
 
 def _step(
@@ -96,4 +111,4 @@ def _judged(
     if validation is None:
         return Candidate(module, -facts.get("loss", 0.0), facts)
     facts |= figures(*validation, module)
-    return Candidate(module, facts["attention_map"], facts)
+    return Candidate(module, (facts["attention_map"] + facts["attention_rank1"]) / 2, facts)
