@@ -126,29 +126,25 @@ def _revision(search: Any, counts: dict[str, Any]) -> str:
     return ".".join(map(str, (*moved, search.newest_verdict, search.scored_verdict)))
 
 
-def _stages(state: dict[str, Any], counts: dict[str, Any]) -> list[dict[str, str]]:
+def _stages(state: dict[str, Any], counts: dict[str, Any]) -> list[dict[str, Any]]:
+    """The five steps of a search in short words: over, in hand or to come; units counted while they are compared."""
+    words = (_("check"), _("enhance"), _("features"), _("compare"), _("path"))
     now = STAGES.index(state["stage"]) if state["stage"] in STAGES else len(STAGES)
     if state["state"] == Search.State.QUEUED:
         now = -1
-    return [
-        {"label": str(stage.label), "status": _place(place, now), "note": _stage_note(stage, place, now, state, counts)}
+    steps = [
+        {"label": words[place], "status": _place(place, now), "seconds": state["timings"].get(stage), "note": ""}
         for place, stage in enumerate(STAGES)
     ]
+    if counts.get("parts"):
+        steps[STAGES.index(Search.Stage.MATCH)]["note"] = f"{counts['parts_done']}/{counts['parts']}"
+    return steps
 
 
 def _place(place: int, now: int) -> str:
     if place == now:
         return "now"
     return "done" if place < now else "todo"
-
-
-def _stage_note(stage: str, place: int, now: int, state: dict[str, Any], counts: dict[str, Any]) -> str:
-    """Units counted while they are compared, seconds once a stage is over."""
-    if stage == Search.Stage.MATCH and counts.get("parts"):
-        values = {"done": counts["parts_done"], "total": counts["parts"]}
-        return _("%(done)s of %(total)s units") % values
-    seconds = state["timings"].get(stage)
-    return _("%(seconds)s s") % {"seconds": f"{seconds:.1f}"} if place < now and seconds else ""
 
 
 def _stage_name(stage: str | None) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from django import template
 from django.templatetags.static import static
+from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language
@@ -44,6 +45,12 @@ def place(name: str) -> str:
     if names is None:
         return name
     return names[1] if get_language().startswith("zh") else names[2]
+
+
+@register.filter
+def grouped(value: float) -> str:
+    """12345 as the reader's language groups it: 12,345."""
+    return number_format(value, use_l10n=True, force_grouping=True)
 
 
 @register.filter

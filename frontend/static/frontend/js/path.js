@@ -15,6 +15,8 @@ const STEP_MS = 1700;
 const legs = L.layerGroup();
 const stops = L.layerGroup();
 const markers = new Map();
+// The lines of each leg, to bring one forward while the path is played.
+let lines = [];
 let timer = null;
 let drawn = "";
 
@@ -31,6 +33,7 @@ function draw(path) {
   pause();
   for (const layer of [legs, stops]) layer.clearLayers();
   markers.clear();
+  lines = [];
   set("here", null);
   show(byId("player"), list().length > 0);
   show(byId("fit-path"), list().length > 0);
@@ -49,10 +52,24 @@ function drawLeg(leg, from, to) {
   const [ink, ground, wayColour] = [colour("--path"), colour("--map-halo"), colour("--way")];
   const way = leg.coordinates.map(([lon, lat]) => [lat, lon]);
   const ends = from && to ? [placeOf(from), placeOf(to)] : way;
-  if (way.length > 2) legs.addLayer(L.polyline(way, { pane: "path", color: wayColour, weight: 3, opacity: 0.9, dashArray: "1 6", interactive: false }));
-  legs.addLayer(L.polyline(ends, { pane: "path", color: ground, weight: 7, opacity: 0.85, interactive: false }));
-  const line = L.polyline(ends, { pane: "path", color: ink, weight: 4, opacity: leg.style === "dotted" ? 0.8 : 0.95, dashArray: DASHES[leg.style] ?? null });
-  legs.addLayer(line.bindTooltip(legText(leg), { sticky: true, opacity: 1 }));
+  const drawing = [];
+  if (leg.inferred) drawing.push(L.polyline(way, { pane: "path", color: wayColour, weight: 2.5, dashArray: "1 6", interactive: false }));
+  drawing.push(L.polyline(ends, { pane: "path", color: ground, weight: 7, interactive: false }));
+  const line = L.polyline(ends, { pane: "path", color: ink, weight: 3.5, dashArray: DASHES[leg.style] });
+  drawing.push(line.bindTooltip(legText(leg), { sticky: true, opacity: 1 }));
+  drawing.forEach((layer) => legs.addLayer(layer));
+  lines.push(drawing);
+  dim();
+}
+
+/** While the path is played, the leg that leads to the stop stands out; else all of them are alike. */
+function dim() {
+  const here = get("here");
+  lines.forEach((drawing, index) => {
+    const opacity = here === null ? 0.9 : index === here - 1 ? 1 : 0.16;
+    drawing.forEach((layer) => layer.setStyle({ opacity }));
+    if (index === here - 1) drawing.forEach((layer) => layer.bringToFront());
+  });
 }
 
 function legText(leg) {
@@ -68,7 +85,7 @@ function drawStops(all) {
     places.set(key, [...(places.get(key) ?? []), stop]);
   }
   for (const together of places.values()) {
-    const numbers = together.map((stop) => stop.number).join(" · ");
+    const numbers = together.slice(0, 3).map((stop) => stop.number).join(" · ") + (together.length > 3 ? " …" : "");
     const best = together.reduce((one, other) => (other.confidence > one.confidence ? other : one));
     const title = together.map(stopText).join("\n");
     const icon = L.divIcon({ className: `stop-marker ${best.style}${together.length > 1 ? " wide" : ""}`, html: element("span", { text: numbers }), iconSize: [0, 0] });
@@ -179,4 +196,5 @@ export function start() {
   byId("step-on").addEventListener("click", () => step(1));
   byId("fit-path").addEventListener("click", () => fit(pathBounds()));
   watch("path", draw);
+  watch("here", dim);
 }

@@ -18,6 +18,7 @@ export const isLive = () => LIVE.includes(get("state"));
 /** Show another search on this page, without a reload. */
 export function follow(id) {
   history.pushState({ search: id }, "", app.dataset.pageUrl + id);
+  document.title = `${byId("case").value} · CitySearch`;
   open(id);
   app.dataset.view = "hits";
   announce(gettext("The search has started."));

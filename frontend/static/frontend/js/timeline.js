@@ -1,6 +1,6 @@
 // A lane per camera, a tick per hit: its height and shade say how likely. Drag along the hours to look at a part.
 
-import { clock, day, fullTime, odds, offsetOf, place, seconds, shortClock, speed, tone } from "./format.js";
+import { clock, day, fullTime, odds, offsetOf, place, seconds, shortClock, span, speed, tone } from "./format.js";
 import { gettext, interpolate } from "./i18n.js";
 import { keyOf, select } from "./hits.js";
 import { byId, element, show } from "./page.js";
@@ -107,9 +107,9 @@ function marks() {
 }
 
 function windowOf(height) {
-  const span = get("window");
-  if (!span) return [];
-  const [left, right] = span.map((time) => Math.max(scale.label, scale.x(time)));
+  const chosen = get("window");
+  if (!chosen) return [];
+  const [left, right] = chosen.map((time) => Math.max(scale.label, scale.x(time)));
   return [svg("rect", { class: "window", x: left, width: Math.max(1, right - left), height }), ...[left, right].map((x) => svg("line", { class: "window-edge", x1: x, x2: x, y2: height }))];
 }
 
@@ -173,7 +173,8 @@ function legsOf(lanes) {
 
 function speedText(leg, from, to) {
   const text = svg("text", { class: "speed", x: (from.x + to.x) / 2, y: (from.y + to.y) / 2 + 3 });
-  text.textContent = speed(leg.speed_kmh);
+  const wide = to.x - from.x > 150;
+  text.textContent = wide ? `${span(leg.seconds)}, ${speed(leg.speed_kmh)}` : speed(leg.speed_kmh);
   return text;
 }
 
@@ -223,11 +224,11 @@ function onRulerKey(event) {
   requestAnimationFrame(() => requestAnimationFrame(() => body.querySelector(".ruler-box")?.focus()));
 }
 
-function chip(span) {
+function chip(chosen) {
   const button = byId("window-clear");
-  show(button, Boolean(span));
-  if (!span) return;
-  const values = { from: shortClock(span[0], scale.offset), to: shortClock(span[1], scale.offset) };
+  show(button, Boolean(chosen));
+  if (!chosen) return;
+  const values = { from: shortClock(chosen[0], scale.offset), to: shortClock(chosen[1], scale.offset) };
   button.replaceChildren(interpolate(gettext("Only %(from)s to %(to)s"), values), element("span", { text: "✕", "aria-hidden": "true" }));
   button.setAttribute("aria-label", `${interpolate(gettext("Only %(from)s to %(to)s"), values)}. ${gettext("Show all times")}`);
 }
