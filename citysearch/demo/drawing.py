@@ -19,7 +19,7 @@ from reid_engine.data.synthetic import CameraLook, Light, Shot, random_moment, r
 Progress = Callable[[int, int], object]
 Mapped = Callable[[Callable[[Reel], list[bytes]], Iterable[Reel]], Iterable[list[bytes]]]
 
-PROCESSES_MAX = 8
+PROCESSES_MAX, SHOTS_PER_PROCESS = 8, 150  # fewer are drawn before another process has started
 SAMPLE_SIZE = (192, 384)
 
 
@@ -30,7 +30,7 @@ def draw_shootings(
     progress: Progress | None = None,
     processes: int = 0,
 ) -> list[bytes]:
-    """The JPEG of each shooting, in order. `headings` (degrees) by camera number; 0 processes = one per core.
+    """The JPEG of each shooting, in order. `headings` (degrees) by camera number; 0 processes = as many as pay.
 
     Which process draws what changes nothing: every crop has a seed of its own.
     """
@@ -40,7 +40,7 @@ def draw_shootings(
     reels = [_reel(camera, headings[camera], seed, [shots[n] for n in own]) for camera, own in numbers.items()]
     drawn: list[bytes] = [b""] * len(shots)
     done = 0
-    with _mapper(processes or min(PROCESSES_MAX, os.cpu_count() or 1)) as mapped:
+    with _mapper(processes or _worthwhile(len(shots))) as mapped:
         for own, pictures in zip(numbers.values(), mapped(draw_reel, reels), strict=True):
             for number, picture in zip(own, pictures, strict=True):
                 drawn[number] = picture
@@ -61,6 +61,11 @@ def draw_sample(seed: int, number: int) -> Image.Image:
 
 def _reel(camera: int, heading: float, seed: int, shots: Sequence[Shooting]) -> Reel:
     return Reel(CameraLook.from_seed(seed * 1_000 + camera, heading), seed, Weather.of(seed), tuple(shots))
+
+
+def _worthwhile(shots: int) -> int:
+    """How many processes to draw on."""
+    return max(1, min(PROCESSES_MAX, os.cpu_count() or 1, shots // SHOTS_PER_PROCESS))
 
 
 @contextmanager

@@ -16,7 +16,8 @@ from reid_engine.data.rendering.scene import PLATE_HEIGHT, PLATE_WIDTH, CameraLo
 
 Box = tuple[float, float, float, float]
 
-_SUPERSAMPLE = 2  # edges are anti-aliased by coverage already, so twice is enough
+# Edges are anti-aliased by coverage already: twice the pixels are enough for a small crop, fewer for a large one.
+_SUPERSAMPLE_MAX, _SUPERSAMPLE_MIN, _DRAWN_HEIGHT, _LARGE = 2.0, 1.4, 232, 200
 _TIGHT = 0.88  # detectors' boxes are narrower than 1:2 and are stretched to it
 _EXTRAS = 10
 _BILINEAR = Image.Resampling.BILINEAR
@@ -52,7 +53,7 @@ def render_person(
     person: Person, rng: np.random.Generator, shot: Shot, size: tuple[int, int] = (64, 128)
 ) -> Image.Image:
     """One crop of `person`, RGB, `size` = (width, height). Equal arguments and generator states give equal pictures."""
-    canvas = Canvas(int(size[0] * _SUPERSAMPLE * _TIGHT), size[1] * _SUPERSAMPLE)
+    canvas = _canvas(size)
     frame = _frame(canvas, shot, rng)
     draw_body(Painter(canvas, frame, shot.light, float(rng.uniform(0, 0.4))), person, shot.moment)
     window = _window(canvas, frame, plate(shot.look), rng)
@@ -62,6 +63,13 @@ def render_person(
     picture += canvas.alpha[..., None] * (canvas.colour - picture)
     _cover(picture, window, shot.light)
     return record(picture, shot.look, shot.light, rng, size)
+
+
+def _canvas(size: tuple[int, int]) -> Canvas:
+    factor = min(_SUPERSAMPLE_MAX, max(_SUPERSAMPLE_MIN, _DRAWN_HEIGHT / size[1]))
+    if size[1] > _LARGE:
+        factor = _SUPERSAMPLE_MAX
+    return Canvas(int(size[0] * factor * _TIGHT), int(size[1] * factor))
 
 
 def _frame(canvas: Canvas, shot: Shot, rng: np.random.Generator) -> Projection:
@@ -91,11 +99,17 @@ def _background(canvas: Canvas, frame: Projection, window: Window, light: Light)
 
 def _cover(picture: Floats, window: Window, light: Light) -> None:
     """Draw the railing, post or planter over the body if it stands nearer to the camera."""
-    if window.scene.front is None or window.foot > window.scene.front_foot:
+    if window.scene.front is None or window.foot > window.scene.front_foot or not _overlap(window):
         return
     layer = window.scene.front.resize((picture.shape[1], picture.shape[0]), _BILINEAR, window.box)
     values = np.asarray(layer, dtype=np.float32) * np.float32(1 / 255)
     picture += values[..., 3:] * (values[..., :3] ** 2 * light.flat() - picture)
+
+
+def _overlap(window: Window) -> bool:
+    """Whether the window shows any of the foreground at all."""
+    (left, top, right, bottom), (x0, y0, x1, y1) = window.box, window.scene.front_box
+    return left < x1 and x0 < right and top < y1 and y0 < bottom
 
 
 def _linear(picture: Image.Image) -> Floats:

@@ -94,10 +94,14 @@ class CameraLook:
 
 @dataclass(frozen=True)
 class Plate:
-    """The empty street: background, transparent foreground, and the rows of horizon, wall foot and foreground foot."""
+    """The empty street: background, transparent foreground, and the rows of horizon, wall foot and foreground foot.
+
+    `front_box` is what of the foreground is not transparent: left, top, right, bottom.
+    """
 
     back: Image.Image
     front: Image.Image | None
+    front_box: tuple[int, int, int, int]
     horizon: float
     wall_foot: float
     front_foot: float
@@ -118,7 +122,9 @@ def plate(look: CameraLook) -> Plate:
     _draw_backdrop(ImageDraw.Draw(picture), look.backdrop, wall_foot, rng)
     picture = picture.filter(ImageFilter.GaussianBlur(1.1))
     front_foot = float(rng.uniform(0.8, 0.97)) * PLATE_HEIGHT
-    return Plate(_grain(picture, rng), _foreground(look.foreground, front_foot, rng), horizon, wall_foot, front_foot)
+    front = _foreground(look.foreground, front_foot, rng)
+    front_box = (front.getbbox() if front else None) or (0, 0, 0, 0)
+    return Plate(_grain(picture, rng), front, front_box, horizon, wall_foot, front_foot)
 
 
 def _grain(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
