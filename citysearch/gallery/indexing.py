@@ -8,9 +8,11 @@ comes back after its erasure. A process killed at any moment leaves a file that 
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,12 +21,13 @@ import numpy as np
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, Sum
-from kombu.exceptions import OperationalError as BrokerError
 from numpy.typing import NDArray
 from PIL import Image
 
 from citysearch.gallery import files
+from citysearch.gallery.claims import claimed
 from citysearch.gallery.models import Crop, Segment
+from citysearch.gallery.queueing import sent
 from citysearch.research.models import ModelVersion
 from citysearch.research.services import model_indexed
 from reid_engine.errors import BadPhoto
@@ -40,6 +43,8 @@ EXTRACT_ROWS = 64
 COMMIT_SECONDS = 20.0
 SEGMENTS_MAX = 32
 COMPACT_ROWS = 65_536
+# Claims are files; cameras share them, which at worst makes one wait for another.
+CLAIMS = 64
 
 Progress = Callable[[int, int], object]
 Ids = NDArray[np.int64]
@@ -50,6 +55,14 @@ class Extractor(Protocol):
 
     def crop_features(self, images: list[Image.Image]) -> NDArray[np.float16]:
         """N pictures -> (N, D) float16."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """What one slice of indexing did: crops committed, and why something is left: time, busy, or nothing ("")."""
+
+    committed: int
+    left: str
 
 
 def segment_store() -> SegmentStore:
@@ -77,6 +90,23 @@ def index_cameras(
     return work.committed
 
 
+def index_slice(
+    camera_ids: Iterable[int], version: ModelVersion, seconds: float, extractor: Extractor | None = None
+) -> Slice:
+    """As `index_cameras`, for about so many seconds: searches wait in the same queue, and must not wait for long.
+
+    A camera that somebody else is indexing just now is left to him, and counts as left.
+    """
+    counts = pending_counts(camera_ids, version)
+    if not counts:
+        return Slice(0, "")
+    work = _Indexing(version, extractor or _engine(version), sum(counts.values()), seconds=seconds)
+    with files.disk_full_said():
+        for camera_id in counts:
+            work.index(camera_id)
+    return Slice(work.committed, work.left)
+
+
 def pending_counts(camera_ids: Iterable[int], version: ModelVersion) -> dict[int, int]:
     """camera id -> crops that have no features for this version; cameras where nothing is missing are left out."""
     ids = sorted(set(camera_ids))
@@ -98,13 +128,17 @@ def version_index(version: ModelVersion, progress: Progress | None = None, extra
 
     The version in use stays searchable all the while. The state stays `indexing` while any crop has no features.
     """
-    idle = [ModelVersion.State.REGISTERED, ModelVersion.State.READY]
-    ModelVersion.objects.filter(pk=version.pk, state__in=idle).update(state=ModelVersion.State.INDEXING)
-    cameras = Crop.objects.order_by().values_list("camera_id", flat=True).distinct()
-    count = index_cameras(list(cameras), version, progress, extractor)
+    count = index_cameras(version_begin(version), version, progress, extractor)
     model_indexed(version)
     version.refresh_from_db()
     return count
+
+
+def version_begin(version: ModelVersion) -> list[int]:
+    """Note that a version is being indexed (the active one stays active); returns the cameras that have crops."""
+    idle = [ModelVersion.State.REGISTERED, ModelVersion.State.READY]
+    ModelVersion.objects.filter(pk=version.pk, state__in=idle).update(state=ModelVersion.State.INDEXING)
+    return list(Crop.objects.order_by().values_list("camera_id", flat=True).distinct())
 
 
 def index_request(camera_ids: Collection[int], version: ModelVersion | None = None) -> None:
@@ -127,16 +161,6 @@ def version_index_request(version: ModelVersion, activate: bool = False) -> None
     transaction.on_commit(lambda: sent(version_index_task, version.pk, activate))
 
 
-def sent(task: Any, *arguments: Any) -> bool:
-    """Queue a task; False, and a line in the log, where the broker cannot be reached."""
-    try:
-        task.delay(*arguments)
-    except (BrokerError, OSError) as error:
-        log.warning("%s waits for a worker's start, the broker cannot be reached: %s", task.name, error)
-        return False
-    return True
-
-
 def _engine(version: ModelVersion) -> Extractor:
     from citysearch.engine import engine_of
 
@@ -147,16 +171,39 @@ def _engine(version: ModelVersion) -> Extractor:
 class _Indexing:
     """One run over some cameras: holds what every step needs, and counts."""
 
-    def __init__(self, version: ModelVersion, extractor: Extractor, total: int, progress: Progress | None) -> None:
+    def __init__(
+        self,
+        version: ModelVersion,
+        extractor: Extractor,
+        total: int,
+        progress: Progress | None = None,
+        seconds: float = math.inf,
+    ) -> None:
         self.version, self.extractor, self.store = version, extractor, segment_store()
         self.total, self.progress = total, progress
+        self.end = time.monotonic() + seconds
         self.committed = self.extracted = 0
+        self.left = ""
 
     def index(self, camera_id: int) -> None:
-        """One camera, oldest crop first, committed every SEGMENT_ROWS rows or COMMIT_SECONDS."""
+        """One camera, unless the time is over; a run without end waits for whoever is at work on it."""
+        if self._is_over():
+            self.left = "time"
+            return
+        with claimed(f"index-{self.version.model_key}-{camera_id % CLAIMS}", wait=math.isinf(self.end)) as ours:
+            if ours:
+                self._index(camera_id)
+            else:
+                self.left = self.left or "busy"
+
+    def _index(self, camera_id: int) -> None:
+        """Oldest crop first, committed every SEGMENT_ROWS rows or COMMIT_SECONDS."""
         rows: list[SegmentData] = []
         since = time.monotonic()
         for crops in _chunks(self._pending(camera_id)):
+            if self._is_over():
+                self.left = "time"
+                break
             rows.append(self._extract(crops))
             full = sum(len(part.ids) for part in rows) >= SEGMENT_ROWS
             if full or time.monotonic() - since > COMMIT_SECONDS:
@@ -164,6 +211,10 @@ class _Indexing:
                 rows, since = [], time.monotonic()
         self._commit(camera_id, rows)
         segments_compact(camera_id, self.version)
+
+    def _is_over(self) -> bool:
+        """At least one chunk is done in any time, so that slices always get somewhere."""
+        return self.extracted > 0 and time.monotonic() > self.end
 
     def _pending(self, camera_id: int) -> Ids:
         """Ids of the crops without features, oldest first."""

@@ -25,9 +25,10 @@ from citysearch.gallery import layouts
 from citysearch.gallery.adding import Arrival, Batch, BulkReport, CropItem, Outcome, batches, checked_size, clean_text
 from citysearch.gallery.erasing import ErasureReport, crops_erase, crops_purge
 from citysearch.gallery.files import DiskFull
-from citysearch.gallery.indexing import index_cameras, index_request, sent, version_index, version_index_request
+from citysearch.gallery.indexing import index_cameras, index_request, version_index, version_index_request
 from citysearch.gallery.models import Crop, GalleryImport
 from citysearch.gallery.moments import moment_of
+from citysearch.gallery.queueing import sent
 from citysearch.gallery.reasons import REASONS, Refused
 from citysearch.gallery.spool import spool_path, spool_remove, spool_write
 from reid_engine.photo import MAX_BYTES

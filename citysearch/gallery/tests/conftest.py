@@ -35,6 +35,30 @@ def items(count: int, start: int = 0) -> list[CropItem]:
     return [CropItem(picture(seed), NOON + timedelta(seconds=seed), f"{seed}.jpg") for seed in seeds]
 
 
+Queued = list[tuple[str, tuple[Any, ...]]]
+
+
+@pytest.fixture
+def no_broker(monkeypatch: pytest.MonkeyPatch) -> Queued:
+    """(task, arguments) of what would have been queued, instead of a broker to queue it."""
+    queued: Queued = []
+    monkeypatch.setattr(
+        "celery.app.task.Task.apply_async", lambda task, args, **options: queued.append((task.name, tuple(args)))
+    )
+    return queued
+
+
+@pytest.fixture
+def broker_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing can be queued."""
+    from kombu.exceptions import OperationalError
+
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise OperationalError("connection refused")
+
+    monkeypatch.setattr("celery.app.task.Task.apply_async", refuse)
+
+
 class TinyExtractor:
     """Mean colour in a 4 x 2 raster, 24 numbers: deterministic, and close for pictures that look alike."""
 

@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from citysearch.gallery import services
 from citysearch.gallery.models import Crop, GalleryImport, ImportLine, Segment
-from citysearch.gallery.tests.conftest import TinyExtractor
+from citysearch.gallery.tests.conftest import Queued, TinyExtractor
 
 CROPS = "/admin/gallery/crop/"
 IMAGE = '<img src="/api/v1/crops/'
@@ -54,15 +54,14 @@ def test_erase_asks_first_and_then_tells_the_counts(
 
 
 def test_index_now_queues_the_cameras_of_the_crops(
-    filled: list[Any], desk: Client, version: Any, monkeypatch: pytest.MonkeyPatch,
+    filled: list[Any], desk: Client, version: Any, no_broker: Queued,
     django_capture_on_commit_callbacks: Any,
 ) -> None:
-    queued: list[Any] = []
-    monkeypatch.setattr("celery.app.task.Task.delay", lambda task, *args: queued.append(args))
     chosen = list(Crop.objects.filter(camera=filled[2]).values_list("pk", flat=True))
     with django_capture_on_commit_callbacks(execute=True):
         answer = desk.post(CROPS, {"action": "index", "_selected_action": chosen}, follow=True)
-    assert queued == [([filled[2].pk], version.pk)] and b"1 camera is being indexed" in answer.content
+    assert [arguments for _task, arguments in no_broker] == [([filled[2].pk], version.pk)]
+    assert b"1 camera is being indexed" in answer.content
 
 
 def test_imports_show_their_lines(filled: list[Any], desk: Client, administrator: Any) -> None:

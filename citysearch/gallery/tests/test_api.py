@@ -22,14 +22,6 @@ from units.models import Camera, Unit
 pytestmark = pytest.mark.usefixtures("no_broker")
 
 
-@pytest.fixture
-def no_broker(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[Any, ...]]]:
-    """What would have been queued, instead of a broker to queue it."""
-    queued: list[tuple[str, tuple[Any, ...]]] = []
-    monkeypatch.setattr("celery.app.task.Task.delay", lambda task, *args: queued.append((task.name, args)))
-    return queued
-
-
 def client_of(user: Any) -> APIClient:
     client = APIClient()
     client.force_authenticate(user)
@@ -296,30 +288,10 @@ def test_imports_are_seen_by_those_they_concern(cameras: list[Camera], administr
     assert client_of(east).get(f"/api/v1/imports/{own.pk}/").status_code == 200
 
 
-def test_what_was_left_undone_is_queued_when_a_worker_starts(
-    filled: list[Camera], version: Any, no_broker: list[Any], administrator: Any
-) -> None:
-    from citysearch.gallery.tasks import gallery_catch_up
-
-    row = services.import_upload("day.zip", [zip_bytes({"cam-1/a.jpg": picture(1)})], administrator)
-    no_broker.clear()
-    gallery_catch_up()
-    assert no_broker == [
-        ("citysearch.gallery.tasks.import_task", (row.pk,)),
-        ("citysearch.gallery.tasks.index_task", ([filled[0].pk, filled[2].pk], version.pk)),
-    ]
-
-
 def test_a_broker_that_is_gone_loses_nothing(
-    cameras: list[Camera], administrator: Any, version: Any, monkeypatch: pytest.MonkeyPatch,
+    cameras: list[Camera], administrator: Any, version: Any, broker_gone: None,
     django_capture_on_commit_callbacks: Any,
 ) -> None:
-    from kombu.exceptions import OperationalError
-
-    def gone(*args: Any, **kwargs: Any) -> None:
-        raise OperationalError("connection refused")
-
-    monkeypatch.setattr("celery.app.task.Task.delay", gone)
     with django_capture_on_commit_callbacks(execute=True):
         answer = client_of(administrator).post(
             f"/api/v1/cameras/{cameras[0].pk}/crops/", {"files": [upload("a.jpg", picture(1))]}, format="multipart"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from django.conf import settings
 
 from citysearch.gallery import files, indexing, queries, services
+from citysearch.gallery.claims import claimed
 from citysearch.gallery.models import Crop, Segment
 from citysearch.gallery.tests.conftest import NOON, TinyExtractor, at_once, items, make_version, picture
 from reid_engine.errors import StoreCorrupt
@@ -91,8 +93,11 @@ def test_a_kill_between_file_and_row_costs_nothing(
     assert indexed_ids(filled, version) == all_ids()
 
 
-def test_two_indexers_at_once_index_no_crop_twice(file_database: None, filled: list[Any], version: Any) -> None:
-    """Both extract everything, whoever commits second drops the rows that are there already."""
+def test_two_indexers_on_two_machines_index_no_crop_twice(
+    file_database: None, filled: list[Any], version: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No claim keeps them apart: both extract everything, whoever commits second drops what is there already."""
+    monkeypatch.setattr(indexing, "claimed", lambda name, wait: nullcontext(True))
     meeting = threading.Barrier(2, timeout=20)
 
     class Slow(TinyExtractor):
@@ -106,6 +111,37 @@ def test_two_indexers_at_once_index_no_crop_twice(file_database: None, filled: l
     ids = queries.gallery_of([filled[0]], version).ids.tolist()
     assert sorted(ids) == sorted(set(ids)) and len(ids) == 6
     assert len(list(Path(settings.STORE_DIR).rglob("*.seg"))) == 1
+
+
+def test_two_indexers_on_one_machine_do_the_work_once(
+    file_database: None, filled: list[Any], version: Any, extractor: TinyExtractor
+) -> None:
+    counts: list[int] = []
+    at_once(lambda: counts.append(services.index_cameras([filled[0].pk], version, extractor=extractor)))
+    assert sorted(counts) == [0, 6] and extractor.seen == 6
+
+
+def test_a_slice_leaves_a_camera_that_is_being_indexed(
+    filled: list[Any], version: Any, extractor: TinyExtractor
+) -> None:
+    ids = [camera.pk for camera in filled]
+    with claimed(f"index-{version.model_key}-{filled[0].pk % indexing.CLAIMS}") as ours:
+        assert ours
+        assert indexing.index_slice(ids, version, 60, extractor) == indexing.Slice(4, "busy")
+    assert indexing.index_slice(ids, version, 60, extractor) == indexing.Slice(6, "")
+    assert indexed_ids(filled, version) == all_ids()
+
+
+def test_slices_without_time_still_get_to_the_end(
+    filled: list[Any], version: Any, extractor: TinyExtractor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "EXTRACT_ROWS", 4)
+    ids, slices = [camera.pk for camera in filled], []
+    while not slices or slices[-1].left:
+        slices.append(indexing.index_slice(ids, version, 0, extractor))
+    assert [part.committed for part in slices] == [4, 2, 4]
+    assert [part.left for part in slices] == ["time", "time", ""]
+    assert extractor.seen == 10 and indexed_ids(filled, version) == all_ids()
 
 
 def test_a_crop_erased_while_it_was_extracted_does_not_come_back(

@@ -1,0 +1,53 @@
+"""What a worker does for the gallery beside its tasks: take up what no broker or no worker was there for."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+from celery.signals import worker_ready, worker_shutting_down
+from django.db import close_old_connections, connections
+
+from citysearch.gallery.queueing import note_leave, note_take
+
+log = logging.getLogger(__name__)
+
+EVERY_S = 10.0
+
+_stop = threading.Event()
+
+
+@worker_ready.connect
+def watch_start(**_kwargs: Any) -> None:
+    """A worker that starts looks once, whatever happened before."""
+    _stop.clear()
+    note_leave()
+    threading.Thread(target=_watch, name="gallery-watch", daemon=True).start()
+
+
+@worker_shutting_down.connect
+def watch_stop(**_kwargs: Any) -> None:
+    _stop.set()
+
+
+def look() -> bool:
+    """Queue unfinished work again if a note says that there may be some; True when there was a note."""
+    from citysearch.gallery.tasks import gallery_catch_up
+
+    if not note_take():
+        return False
+    try:
+        gallery_catch_up()
+    except Exception:
+        log.exception("the gallery's unfinished work could not be queued; trying again")
+        note_leave()
+    return True
+
+
+def _watch() -> None:
+    while not _stop.is_set():
+        close_old_connections()
+        look()
+        _stop.wait(EVERY_S)
+    connections.close_all()
