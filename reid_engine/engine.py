@@ -21,7 +21,7 @@ from reid_engine.augment import normalise, pixels
 from reid_engine.calibration import Calibration
 from reid_engine.contracts import Ranking
 from reid_engine.errors import BadConfig, BundleMismatch
-from reid_engine.photo import enhance
+from reid_engine.photo import views_of
 from reid_engine.ranking import Attention, Ranker
 from reid_engine.workers import Workers
 
@@ -71,13 +71,14 @@ class Engine:
         return _to_float16(self._features(images))
 
     def query_features(self, photos: Sequence[Image.Image]) -> NDArray[np.float32]:
-        """The photos of one person -> (D,) float32: each enhanced, then the mean over the views and over the photos.
+        """The photos of one person -> (D,) float32: the mean over each one's enhanced views, then over the photos.
 
         Raises ValueError without a photo.
         """
         if not photos:
             raise ValueError("a query needs at least one photo")
-        return np.asarray(self._features([enhance(photo) for photo in photos]).mean(axis=0), dtype=np.float32)
+        each = [self._features(views_of(photo)).mean(axis=0) for photo in photos]
+        return np.asarray(np.mean(each, axis=0), dtype=np.float32)
 
     def rank(
         self, query: NDArray[np.float32], features: NDArray[np.float16], ids: NDArray[np.int64], limit: int

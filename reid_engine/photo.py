@@ -26,17 +26,18 @@ MIN_CROP = (16, 32)
 # Pillow's own guard, for every other door through which a picture may enter this process.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 
-# Thresholds seen on Market-1501's validation crops: 1 in 100 is below sharpness 112, 3 in 100 below brightness 60;
-# a Gaussian blur of one pixel brings 95 in 100 below sharpness 175 and half of them below 102.
+# Thresholds seen on Market-1501's validation crops: 1 in 100 is below sharpness 112; a Gaussian blur of one pixel
+# brings half of them below 102, one of two pixels 95 in 100 below 21. None is darker than 40; darkened to a quarter,
+# stretching regains half a point of mAP, but the fifteen queries between 40 and 60 lose five by it.
 SMALL = (64, 128)
 BLURRED = 60.0
-DARK = 60.0
+DARK = 40.0
 SHARPNESS_HEIGHT = 128
 
 # A standing person fills a box about twice as high as wide; outside of these the picture is padded, not squashed.
 ASPECT = 2.0
 ASPECT_RANGE = (1.4, 3.2)
-PADDING_COLOUR = (124, 116, 104)  # the mean of ImageNet: it becomes about zero once normalised
+GROUND = (124, 116, 104)  # what lies behind transparent pixels: the mean of ImageNet, about zero once normalised
 
 _PILLOW = (OSError, ValueError, SyntaxError, EOFError, TypeError, struct.error, zlib.error)  # what its decoders raise
 _BROKEN = (*_PILLOW, ArithmeticError, LookupError)
@@ -111,6 +112,26 @@ def enhance(image: Image.Image) -> Image.Image:
     return pad_to_person(stretch_if_dark(image))
 
 
+def views_of(photo: Image.Image) -> list[Image.Image]:
+    """The pictures whose features are averaged for one photo: it enhanced, and a wide one's middle column as well.
+
+    A wide photo shows either half a person, whom padding keeps in shape, or a whole one with much beside, whom padding
+    makes tiny. Market-1501's queries, cosine, a public extractor, mAP: cut at the waist 35 squashed, 39 padded, 38 by
+    both views; set in a square 47 squashed, 11 padded, 50 by both; untouched 58.
+    """
+    enhanced = enhance(photo)
+    if photo.height / photo.width >= ASPECT_RANGE[0]:
+        return [enhanced]
+    return [enhanced, stretch_if_dark(middle_column(photo))]
+
+
+def middle_column(image: Image.Image) -> Image.Image:
+    """The middle of a wide picture, half as wide as high."""
+    width = max(1, round(image.height / ASPECT))
+    left = (image.width - width) // 2
+    return image.crop((left, 0, left + width, image.height))
+
+
 def stretch_if_dark(image: Image.Image) -> Image.Image:
     """Autocontrast, one curve for the three channels so that colours stay, only below the darkness threshold."""
     if brightness_of(image) >= DARK:
@@ -119,15 +140,18 @@ def stretch_if_dark(image: Image.Image) -> Image.Image:
 
 
 def pad_to_person(image: Image.Image) -> Image.Image:
-    """The same pixels centred on a canvas twice as high as wide, where the aspect is far from that; else unchanged."""
+    """Where the aspect is far from 2:1, the same pixels in the middle of a picture of that aspect; else unchanged.
+
+    The border's own pixels are repeated outwards: a plain ground costs four points of mAP on people cut at the waist.
+    """
     aspect = image.height / image.width
     if ASPECT_RANGE[0] <= aspect <= ASPECT_RANGE[1]:
         return image
     width = max(image.width, round(image.height / ASPECT))
     height = max(image.height, round(image.width * ASPECT))
-    canvas = Image.new("RGB", (width, height), PADDING_COLOUR)
-    canvas.paste(image, ((width - image.width) // 2, (height - image.height) // 2))
-    return canvas
+    above, left = (height - image.height) // 2, (width - image.width) // 2
+    below, right = height - image.height - above, width - image.width - left
+    return Image.fromarray(np.pad(np.asarray(image), ((above, below), (left, right), (0, 0)), mode="edge"))
 
 
 def encode_jpeg(image: Image.Image, quality: int = 95) -> bytes:
@@ -181,13 +205,13 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    """Three channels of 8 bits. What is transparent shows the padding colour, not whatever was hidden beneath it."""
+    """Three channels of 8 bits. What is transparent shows a plain ground, not whatever was hidden beneath it."""
     if image.mode.startswith("I"):
         image = Image.fromarray((np.asarray(image, dtype=np.int64) >> 8).clip(0, 255).astype(np.uint8))
     if not image.has_transparency_data:
         return image.convert("RGB")
     layered = image.convert("RGBA")
-    ground = Image.new("RGBA", layered.size, (*PADDING_COLOUR, 255))
+    ground = Image.new("RGBA", layered.size, (*GROUND, 255))
     return Image.alpha_composite(ground, layered).convert("RGB")
 
 

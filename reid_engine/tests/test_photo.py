@@ -18,8 +18,8 @@ from PIL import Image, ImageDraw
 
 from reid_engine.errors import BadPhoto
 from reid_engine.photo import (
+    GROUND,
     MAX_BYTES,
-    PADDING_COLOUR,
     brightness_of,
     check_photo,
     encode_jpeg,
@@ -27,6 +27,7 @@ from reid_engine.photo import (
     load_crop,
     load_photo,
     quality_of,
+    views_of,
 )
 
 
@@ -138,7 +139,7 @@ def test_no_metadata_survives_loading_and_saving() -> None:
 
 def test_transparent_pixels_do_not_uncover_what_lies_beneath() -> None:
     hidden = Image.new("RGBA", (64, 128), (255, 0, 0, 0))
-    assert load_photo(saved(hidden, "PNG")).getpixel((5, 5)) == PADDING_COLOUR
+    assert load_photo(saved(hidden, "PNG")).getpixel((5, 5)) == GROUND
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "1", "LA", "CMYK", "I;16"])
@@ -190,6 +191,23 @@ def test_enhancing_pads_to_two_to_one_keeps_every_pixel_and_is_done_once(width: 
     left, top = (padded.width - width) // 2, (padded.height - height) // 2
     assert np.array_equal(np.asarray(padded.crop((left, top, left + width, top + height))), np.asarray(image))
     assert enhance(padded).size == padded.size
+
+
+def test_padding_repeats_the_border_on_both_sides() -> None:
+    half = person(64, 72)
+    padded = np.asarray(enhance(half))
+    assert padded.shape == (128, 64, 3)
+    assert (padded[:28] == np.asarray(half)[0]).all() and (padded[100:] == np.asarray(half)[-1]).all()
+
+
+def test_a_wide_photo_is_also_looked_at_in_its_middle_column() -> None:
+    wide = person(200, 100)
+    padded, middle = views_of(wide)
+    assert padded.size == (200, 400) and middle.size == (50, 100)
+    assert np.array_equal(np.asarray(middle), np.asarray(wide)[:, 75:125])
+    assert [view.size for view in views_of(person())] == [(96, 192)]
+    assert [view.size for view in views_of(person(40, 200))] == [(100, 200)]
+    assert all(brightness_of(view) > 30 for view in views_of(person(200, 100, light=0.1)))
 
 
 @given(data=st.data(), kind=st.sampled_from(["JPEG", "PNG", "WEBP"]))
