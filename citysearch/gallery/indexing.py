@@ -38,7 +38,7 @@ from units.models import Camera
 log = logging.getLogger(__name__)
 
 SEGMENT_ROWS = 4096
-EXTRACT_ROWS = 64
+EXTRACT_ROWS = 32
 # Progress is what the committed segments say, and what a killed worker does again: both want frequent commits.
 COMMIT_SECONDS = 20.0
 SEGMENTS_MAX = 32

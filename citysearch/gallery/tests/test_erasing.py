@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from django.apps import apps
 from django.conf import settings
 from django.utils import timezone
 
@@ -56,13 +57,14 @@ def test_a_camera_without_crops_has_no_segment_left(indexed: list[Any]) -> None:
 
 
 def test_hits_that_showed_the_crop_go_with_it(indexed: list[Any], operator: Any, city: Any) -> None:
-    from citysearch.searches.models import Candidate, Search, SearchPart, Verdict
+    def create(model: str, **fields: Any) -> Any:
+        return apps.get_model("searches", model)._default_manager.create(**fields)
 
     crop = Crop.objects.first()
-    search = Search.objects.create(user=operator, unit=city, purpose="missing child", case="1")
-    part = SearchPart.objects.create(search=search, unit=city, position=0)
-    Candidate.objects.create(search=search, part=part, crop=crop, distance=0.1, cosine=0.9, likelihood=0.9)
-    Verdict.objects.create(search=search, crop=crop, value="confirmed", user=operator)
+    search = create("Search", user=operator, unit=city, purpose="missing child", case="1")
+    part = create("SearchPart", search=search, unit=city, position=0)
+    create("Candidate", search=search, part=part, crop=crop, distance=0.1, cosine=0.9, likelihood=0.9)
+    create("Verdict", search=search, crop=crop, value="confirmed", user=operator)
     report = services.crops_erase([crop])
     assert (report.erased["candidates"], report.erased["verdicts"]) == (1, 1)
     assert (report.left["candidates"], report.left["verdicts"]) == (0, 0)
