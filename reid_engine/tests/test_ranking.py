@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,10 +11,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reid_engine import bundle
 from reid_engine.calibration import Calibration
 from reid_engine.contracts import Ranking
+from reid_engine.engine import Engine
 from reid_engine.errors import BundleMismatch
 from reid_engine.models.diff_attention import DiffAttention
+from reid_engine.photo import load_crop
 from reid_engine.ranking import (
     SHORTLIST_ROWS,
     TILE_ON_CPU,
@@ -317,3 +321,17 @@ def test_an_id_found_in_two_galleries_keeps_its_smaller_distance() -> None:
     assert merged.distances.tolist() == pytest.approx([0.3, 0.4, 0.6])
     assert merged.cosine.tolist() == pytest.approx([0.7, 0.6, 0.4])
     assert (merged.scanned, merged.exact) == (20, False)
+
+
+@pytest.mark.slow
+def test_on_real_features_the_fast_path_equals_the_formulas_and_bfloat16_the_top_twenty(real_data: Path) -> None:
+    crops = sorted((real_data / "market1501-451" / "bounding_box_test").glob("*.jpg"))[:200]
+    engine = Engine(bundle.SHIPPED)
+    features = engine.crop_features([load_crop(path.read_bytes()) for path in crops])
+    attention = Attention.of(bundle.read(bundle.SHIPPED).model().attention)
+    for row in range(0, 200, 20):
+        query = features[row].astype(np.float32)
+        exact = reference(attention, query, features)
+        assert exact_distances(attention, query, features) == pytest.approx(exact, abs=1e-4)
+        narrow = exact_distances(attention, query, features, dtype=torch.bfloat16)
+        assert len(set(np.argsort(exact)[:20]) & set(np.argsort(narrow)[:20])) >= 19

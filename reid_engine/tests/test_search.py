@@ -13,9 +13,11 @@ from PIL import Image
 from reid_engine import bundle
 from reid_engine.calibration import Calibration
 from reid_engine.contracts import Place, Ranking
+from reid_engine.data.market1501 import parse_name
 from reid_engine.engine import Engine
 from reid_engine.errors import BadPhoto, EmptyGallery
 from reid_engine.models import build
+from reid_engine.photo import load_crop
 from reid_engine.search import Gallery, hits_of, search
 
 PLACES = {camera: Place(0.002 * camera, 0.0, 10.0) for camera in range(4)}
@@ -113,3 +115,31 @@ def test_an_empty_gallery_and_a_bad_photo_are_said_plainly(engine: Engine, galle
         search(engine, [as_jpeg(dressed((220, 40, 40), 1))], nothing)
     with pytest.raises(BadPhoto, match="not a JPEG"):
         search(engine, [b"no picture"], gallery)
+
+
+@pytest.mark.slow
+def test_real_people_are_found_by_the_shipped_bundle(real_data: Path) -> None:
+    """Twenty people of the validation cut, each behind six cameras a minute apart, searched by a photo of theirs."""
+    root = real_data / "market1501-451"
+    crops = sorted(path for path in (root / "bounding_box_test").glob("*.jpg"))[:400]
+    named = [parse_name(path.name) for path in crops]
+    engine, cameras = Engine(bundle.SHIPPED), np.array([name.camera_id for name in named])
+    gallery = Gallery(
+        ids=np.arange(len(crops)),
+        features=engine.crop_features([load_crop(path.read_bytes()) for path in crops]),
+        camera_ids=cameras,
+        seen_at=NOON + 600.0 * cameras + np.array([name.frame % 60 for name in named], dtype=float),
+        places={camera: Place(0.002 * camera, 0.0, 10.0) for camera in range(1, 7)},
+    )
+    people = np.array([name.person_id for name in named])
+    queries = {parse_name(path.name).person_id: path for path in sorted((root / "query").glob("*.jpg"))}
+    asked = [person for person in queries if person in people][:20]
+    first_right = path_right = path_stops = 0
+    for person in asked:
+        answer = search(engine, [queries[person].read_bytes()], gallery, limit=100)
+        first_right += int(people[answer.ranking.ids[0]] == person)
+        crops_of = {sighting.id: sighting.crop_ids[0] for sighting in answer.sightings}
+        found = [people[crops_of[stop.sighting_id]] for stop in answer.trajectory.stops]
+        path_right, path_stops = path_right + found.count(person), path_stops + len(found)
+    assert first_right >= 0.8 * len(asked)
+    assert path_right >= 0.5 * path_stops > 0
