@@ -193,7 +193,7 @@ class CameraAdmin(ImportingAdmin, ServiceAdmin):
         "CSV lines with code, name, longitude and latitude; free_code, coordinate_system (wgs84, gcj02, bd09), "
         "heading, field_of_view, view_radius_m, clock_offset_s, clock_uncertainty_s and status may be given."
     )
-    list_display = ["name", "code", "unit", "status", "heading", "view_radius_m", "clock_offset_s"]
+    list_display = ["name", "code", "unit", "status", "clock_offset_s"]
     list_filter = ["status", "coordinate_system"]
     list_select_related = ["unit"]
     search_fields = ["name", "code"]
