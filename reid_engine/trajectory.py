@@ -51,8 +51,8 @@ def build(
     Confirmed sightings are always on it, rejected ones never; a photo's known place and time is passed as a confirmed
     sighting. Confirmed sightings that exclude each other are reported as conflicts and the heaviest consistent choice
     is kept. The path is empty when no sighting is more likely than not. `ground_distance` gives metres and route
-    between two places and must be symmetric in metres (default: the great circle, also where it gives inf or nan);
-    `v_max` is in m/s. The order of the input and a shift common to all clocks change nothing.
+    between two points (places without a view) and must be symmetric in metres (default: the great circle, also where
+    it gives inf or nan); `v_max` is in m/s. The order of the input and a shift common to all clocks change nothing.
     """
     nodes = _in_time_order(sightings)
     if not nodes:
@@ -275,10 +275,10 @@ def _needed_speed(metres: float, seconds: float, first: Place, second: Place) ->
 
 
 def _route(first: Place, second: Place, ground_distance: GroundDistance | None) -> Route:
-    same = (first.longitude, first.latitude) == (second.longitude, second.latitude)
-    if ground_distance is None or same:
+    start, end = Place(first.longitude, first.latitude), Place(second.longitude, second.latitude)
+    if ground_distance is None or start == end:
         return ()
-    return tuple(ground_distance(first, second)[1])
+    return tuple(ground_distance(start, end)[1])
 
 
 def _conflicts(graph: _Graph, kept: Sequence[int]) -> tuple[Conflict, ...]:

@@ -277,8 +277,9 @@ def test_the_road_graph_is_asked_once_per_pair_of_points_and_once_per_leg() -> N
         asked.append((first, second))
         return metres_between(first, second), ()
 
-    path = build([seen(i, at(100 * (i % 4)), 1000.0 * i) for i in range(40)], by_road, has_feedback=True)
+    path = build([seen(i, at(100 * (i % 4), 15.0), 1000.0 * i) for i in range(40)], by_road, has_feedback=True)
     assert len(asked) == 4 * 3 // 2 + len(path.legs)
+    assert {place.view_radius_m for pair in asked for place in pair} == {0.0}, "one key per point for whoever caches"
 
 
 def test_before_feedback_a_plausible_walking_time_tips_the_balance_and_after_it_does_not() -> None:
