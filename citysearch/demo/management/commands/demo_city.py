@@ -12,7 +12,7 @@ from django.core.management import BaseCommand, CommandError
 from citysearch.demo.facts import Facts, facts_read
 from citysearch.demo.queries import demo_city, demo_logins
 from citysearch.errors import ServiceError
-from citysearch.progress import add_progress_option, bar
+from citysearch.progress import Bar, add_progress_option
 from citysearch.research.models import ModelVersion
 from citysearch.research.queries import active_model, unindexed_crops
 
@@ -53,7 +53,7 @@ class Command(BaseCommand):
             raise CommandError("--people must be 2 to 2000, --crops at least 10, --seed not negative.")
         if city is not None:
             self.stdout.write(f"Removed the demo city that was there, with {services.city_remove()} crops.")
-        with bar(label="drawing crops", shown=not options["no_progress"]) as progress:
+        with _bar("drawing crops", options) as progress:
             facts = services.city_build(options["seed"], options["people"], options["crops"], progress.update)
         self.stdout.write(_built(facts))
         return True
@@ -74,14 +74,18 @@ class Command(BaseCommand):
         if version is None or city is None or facts is None:
             self.stdout.write(f"There is no model at {settings.BUNDLE}: nothing is indexed, nothing can be searched.")
             return
-        with bar(label="extracting features", shown=not options["no_progress"]) as progress:
+        with _bar("extracting features", options) as progress:
             services.city_index(version, progress.update)
-        with bar(label="searching", shown=not options["no_progress"]) as progress:
+        with _bar("searching", options) as progress:
             score = city_score(city, version, facts, progress.update)
         services.score_note(version, score.as_dict())
         self.stdout.write(f"Model {version.name} on it:{_figures(score.as_dict())}")
         for line in demo_logins():
             self.stdout.write(f"  {line}")
+
+
+def _bar(label: str, options: dict[str, Any]) -> Bar[object]:
+    return Bar(label=label, shown=not options["no_progress"])
 
 
 def _model() -> ModelVersion | None:
