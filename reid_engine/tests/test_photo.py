@@ -85,9 +85,9 @@ def test_a_gif_is_refused_even_though_pillow_could_read_it() -> None:
 @pytest.mark.parametrize("side", [5_001, 7_500, 30_000])
 def test_a_900_megapixel_png_and_smaller_bombs_are_refused_before_they_are_decoded(side: int) -> None:
     data = huge_png(side)
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert reason_of(data) == "too_large"
-    assert time.perf_counter() - begun < 0.5
+    assert time.process_time() - begun < 0.5
 
 
 def test_a_file_of_too_many_bytes_is_refused_unread() -> None:
