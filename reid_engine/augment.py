@@ -39,27 +39,33 @@ def eval_tensor(image: Image.Image, preprocessing: Mapping[str, Any]) -> Tensor:
 
 @dataclass(frozen=True)
 class Views:
-    """The random view of training: mirror, pad and crop, camera colour, erasing. Probabilities 0..1, pad in pixels."""
+    """The random view of training: mirror, pad and crop, camera colour, erasing. Probabilities 0..1, pad in pixels.
+
+    `camera` is the share of crops shown as a poorer camera would give them: gamma, colour cast, flat contrast, coarse.
+    """
 
     flip: float = 0.5
     pad: int = 10
     jitter: float = 0.15
     erasing: float = 0.5
+    camera: float = 0.0
 
     def __call__(self, batch: Tensor, generator: torch.Generator) -> Tensor:
         """uint8 (B, 3, H, W) -> normalised float32 (B, 3, H, W); every draw comes from `generator`."""
         images = batch.float() / 255
         if self.jitter:
             images = _recolour(images, self.jitter, generator)
+        if self.camera:
+            images = _poorer(images, self.camera, generator)
         images = normalise(images * 255)
         images = _mirror(images, self.flip, generator)
         images = _shift(images, self.pad, generator)
         return _erase(images, self.erasing, generator)
 
 
-def train_transform(flip: float, pad: int, jitter: float, erasing: float) -> Views:
+def train_transform(flip: float, pad: int, jitter: float, erasing: float, camera: float = 0.0) -> Views:
     """The random view of training with these strengths (see Views)."""
-    return Views(flip, pad, jitter, erasing)
+    return Views(flip, pad, jitter, erasing, camera)
 
 
 def _uniform(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:
@@ -75,6 +81,25 @@ def _recolour(images: Tensor, strength: float, generator: torch.Generator) -> Te
     images = centre + (images - centre) * _uniform(count, 1 - strength, 1 + strength, generator)
     grey = images.mean(dim=1, keepdim=True)
     return (grey + (images - grey) * _uniform(count, 1 - strength, 1 + strength, generator)).clamp_(0, 1)
+
+
+def _poorer(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Another network's camera: gamma .65..1.5, a cast of +-20%, contrast .6..1.1, resolution down to a third."""
+    count = len(images)
+    cast = torch.empty(count, 3, 1, 1).uniform_(0.8, 1.2, generator=generator)
+    changed = (images * cast).clamp(1e-4, 1) ** _uniform(count, 0.65, 1.5, generator)
+    centre = changed.mean(dim=(1, 2, 3), keepdim=True)
+    changed = (centre + (changed - centre) * _uniform(count, 0.6, 1.1, generator)).clamp_(0, 1)
+    factors = torch.empty(count).uniform_(1 / 3, 1, generator=generator).tolist()
+    coarse = torch.stack([_coarsen(image, factor) for image, factor in zip(changed, factors, strict=True)])
+    return torch.where(_uniform(count, 0, 1, generator) < share, coarse, images)
+
+
+def _coarsen(image: Tensor, factor: float) -> Tensor:
+    height, width = image.shape[1:]
+    small = (max(1, round(height * factor)), max(1, round(width * factor)))
+    reduced = F.interpolate(image[None], size=small, mode="area")
+    return F.interpolate(reduced, size=(height, width), mode="bilinear")[0]
 
 
 def _mirror(images: Tensor, share: float, generator: torch.Generator) -> Tensor:

@@ -169,7 +169,8 @@ def test_a_run_goes_on_from_an_earlier_bundle(pictures: Path, tmp_path: Path) ->
 
 SWITCHES: list[dict[str, object]] = [
     {"triplet": "weighted"}, {"soft_margin": True, "plain_weight": 1.0}, {"schedule": "step", "steps_at": (2,)},
-    {"attention_weight": 0.0, "plain_weight": 1.0}, {"center_weight": 0.0}, {"bf16": True}, {"ema": 0.0},
+    {"attention_weight": 0.0, "plain_weight": 1.0}, {"module_views": 2},
+    {"center_weight": 0.0}, {"bf16": True}, {"ema": 0.0},
 ]
 
 

@@ -33,6 +33,8 @@ class TrainConfig:
     and `module_epochs` passes are made over the frozen features. `separate_after` adds that second stage to a joint run
     and keeps whichever module validates better; each is also tried with its map damped (W2 times `module_damping`: 0
     would be plain distance, 1 the module as trained), for a map learnt from few people tends to say too much.
+    `module_views` adds that many random views of every crop to the frozen features (the paper has none): features of
+    people the backbone has learnt are tidier than those it will meet, and a map learnt from them alone fits them.
     Sizes are pixels, rates are per step, `device` is a torch device. The triplet loss is `attention_weight` times the
     one over diff-attention distances plus `plain_weight` times the one over plain distances of the pre-BNNeck feature.
     """
@@ -72,12 +74,14 @@ class TrainConfig:
     separate_after: bool = True
     module_epochs: int = 8
     module_lrs: tuple[float, ...] = (1e-3, 3e-3, 5e-3)
+    module_views: int = 0
     module_ratios: tuple[int, ...] = ()
     module_damping: tuple[float, ...] = (1.0, 0.5)
     flip: float = 0.5
     pad: int = 10
     erasing: float = 0.5
     jitter: float = 0.15
+    camera: float = 0.0
     validate_every: int = 5
     seed: int = 1
     device: str = "cpu"
@@ -149,8 +153,9 @@ RANGES: dict[str, tuple[float, float]] = {
     "crops_per_person": (2, 64), "lr": (1e-8, 10.0), "weight_decay": (0.0, 1.0), "warmup_epochs": (0, 1000),
     "final_lr": (0.0, 1.0), "ema": (0.0, 0.99999), "label_smoothing": (0.0, 0.9), "margin": (0.0, 10.0),
     "center_weight": (0.0, 10.0), "plain_weight": (0.0, 100.0),
-    "attention_weight": (0.0, 100.0), "ratio": (1, 4096), "module_epochs": (1, 10_000),
-    "flip": (0.0, 1.0), "pad": (0, 128), "erasing": (0.0, 1.0), "jitter": (0.0, 1.0), "validate_every": (0, 10_000),
+    "attention_weight": (0.0, 100.0), "ratio": (1, 4096), "module_epochs": (1, 10_000), "module_views": (0, 16),
+    "flip": (0.0, 1.0), "pad": (0, 128), "erasing": (0.0, 1.0), "jitter": (0.0, 1.0),
+    "camera": (0.0, 1.0), "validate_every": (0, 10_000),
     "seed": (0, 2**31 - 1), "threads": (0, 1024),
 }
 

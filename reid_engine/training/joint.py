@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..augment import train_transform
+from ..augment import Views, train_transform
 from ..errors import TrainingDiverged, TrainingStopped
 from ..losses.center import CenterLoss
 from ..losses.identity import identity_loss
@@ -117,7 +117,7 @@ def _epoch(config: TrainConfig, learner: Learner, crops: Crops, progress: Progre
     batches = people_batches(crops.labels, config.people_per_batch, config.crops_per_person, seed)
     if learner.step == 0:
         learner.generator.manual_seed(seed)
-    views, started = train_transform(config.flip, config.pad, config.jitter, config.erasing), time.perf_counter()
+    views, started = views_of(config), time.perf_counter()
     for index in batches[learner.step:]:
         set_rate(learner.optimizer, config, learner.epoch + learner.step / len(batches))
         images = views(crops.images[index], learner.generator).to(config.device, memory_format=torch.channels_last)
@@ -127,6 +127,11 @@ def _epoch(config: TrainConfig, learner: Learner, crops: Crops, progress: Progre
         progress(learner.epoch + 1, config.epochs, learner.step, len(batches), losses | rate)
         if stopped.is_set():
             return
+
+
+def views_of(config: TrainConfig) -> Views:
+    """The random views the options ask for."""
+    return train_transform(config.flip, config.pad, config.jitter, config.erasing, config.camera)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, config: TrainConfig, epoch: float) -> None:

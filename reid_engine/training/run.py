@@ -19,10 +19,11 @@ from ..models.reid_model import ReidModel
 from . import checkpoint
 from .config import TrainConfig
 from .crops import Crops, decode
-from .joint import Learner, Progress, new_learner, train_joint
+from .joint import Learner, Progress, new_learner, train_joint, views_of
+from .sampler import epoch_seed
 from .separate import Candidate, train_separate
 from .start import model_config, start_model
-from .validate import Held, extract, figures, held, labelled_distances
+from .validate import Held, extract, extract_view, figures, held, labelled_distances
 
 Validation = tuple[Held, Held]
 
@@ -104,8 +105,17 @@ def _module(
     if config.strategy == "joint" and not config.separate_after:
         return Candidate(model.attention, 0.0, {"joint": 1.0})
     first = model.attention if config.strategy == "joint" and config.attention_weight and config.epochs else None
-    vectors = extract(model, crops, flip=True)
-    return train_separate(config, vectors, crops.labels, validation, progress, first)
+    return train_separate(config, _frozen(config, model, crops), crops.labels, validation, progress, first)
+
+
+def _frozen(config: TrainConfig, model: ReidModel, crops: Crops) -> torch.Tensor:
+    """Features of the training crops, the plain ones first and then `module_views` random views: (V, N, D)."""
+    views = views_of(config)
+    model.bf16 = config.bf16
+    vectors = [extract(model, crops, flip=True)]
+    vectors += [extract_view(model, crops, views, epoch_seed(config.seed, at)) for at in range(config.module_views)]
+    model.bf16 = False
+    return torch.stack(vectors)
 
 
 def _write(

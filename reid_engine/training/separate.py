@@ -35,12 +35,16 @@ def train_separate(
     config: TrainConfig, vectors: Tensor, labels: Tensor, validation: tuple[Held, Held] | None, progress: Progress,
     first: DiffAttention | None = None,
 ) -> Candidate:
-    """The best module over every learning rate and ratio asked for: vectors (N, D) frozen features, labels (N,).
+    """The best module over every learning rate and ratio asked for.
+
+    `vectors` are frozen features, (N, D) or (V, N, D) for V views of every crop, one of which is drawn each time the
+    crop is used; the first is the plain one. `labels` (N,).
 
     `first`, a module trained before, takes part as it is. Dead modules (no hidden unit fires, A is constant) are told
     through `progress` as dead_share 1 and left out. Raises TrainingDiverged when every one of them died.
     """
-    candidates = [] if first is None else _damped(config, first, vectors, validation, {"joint": 1.0})
+    vectors = vectors if vectors.dim() == 3 else vectors[None]
+    candidates = [] if first is None else _damped(config, first, vectors[0], validation, {"joint": 1.0})
     for ratio in config.module_ratios or (config.ratio,):
         for lr in config.module_lrs:
             candidates += _grown(config, ratio, lr, vectors, labels, validation, progress)
@@ -54,18 +58,19 @@ def _grown(
     config: TrainConfig, ratio: int, lr: float, vectors: Tensor, labels: Tensor,
     validation: tuple[Held, Held] | None, progress: Progress,
 ) -> Iterator[Candidate]:
-    """The module after each epoch at this ratio and rate; stops early when it is dead."""
+    """The module after each epoch at this ratio and rate, vectors (V, N, D); stops early when it is dead."""
     torch.manual_seed(config.seed)
-    module = DiffAttention(vectors.shape[1], ratio, config.transform, config.tied, config.activation, config.distance)
-    optimizer = torch.optim.Adam(module.parameters(), lr=lr)
+    module = DiffAttention(vectors.shape[2], ratio, config.transform, config.tied, config.activation, config.distance)
+    optimizer, generator = torch.optim.Adam(module.parameters(), lr=lr), torch.Generator().manual_seed(config.seed)
     for epoch in range(config.module_epochs):
         seed = epoch_seed(config.seed, epoch)
         batches = people_batches(labels, config.people_per_batch, config.crops_per_person, seed)
         for step, index in enumerate(batches):
-            loss = _step(config, module, optimizer, vectors[index], labels[index])
+            view = torch.randint(0, len(vectors), (len(index),), generator=generator)
+            loss = _step(config, module, optimizer, vectors[view, index], labels[index])
             progress(epoch + 1, config.module_epochs, step + 1, len(batches), {"loss": loss})
         facts = {"module_lr": lr, "module_ratio": float(ratio), "module_epoch": epoch + 1.0, "loss": loss}
-        tried = _damped(config, module, vectors, validation, facts)
+        tried = _damped(config, module, vectors[0], validation, facts)
         for candidate in tried:
             progress(epoch + 1, config.module_epochs, 0, 0, candidate.facts)
         yield from tried

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..augment import Views
 from ..models.diff_attention import DiffAttention
 from ..models.reid_model import ReidModel
 from .crops import Crops
@@ -31,6 +32,18 @@ def extract(model: ReidModel, crops: Crops, flip: bool = False, batch: int = 64)
     rows = torch.arange(len(crops.images)).split(batch)
     layout = torch.channels_last
     parts = [model.features(crops.batch(row).to(device, memory_format=layout), batch, flip) for row in rows]
+    return torch.cat(parts).cpu().float()
+
+
+@torch.no_grad()
+def extract_view(model: ReidModel, crops: Crops, views: Views, seed: int, batch: int = 64) -> Tensor:
+    """The features of one random view of every crop, eval mode: (N, D) float32."""
+    model.eval()
+    device, generator = next(model.parameters()).device, torch.Generator().manual_seed(seed)
+    parts = []
+    for row in torch.arange(len(crops.images)).split(batch):
+        images = views(crops.images[row], generator).to(device, memory_format=torch.channels_last)
+        parts.append(model(images))
     return torch.cat(parts).cpu().float()
 
 
