@@ -57,7 +57,9 @@ def search_page(user: User, search: Search | None, unit: str = "") -> dict[str, 
 def _photos(search: Search) -> list[dict[str, Any]]:
     """The photos of a search as the page keeps them: name, address, quality."""
     photos = search.photos.all()
-    return [{"name": f"photo-{photo.position + 1}", "url": photo_url(photo), "quality": photo.quality} for photo in photos]
+    return [
+        {"name": f"photo-{photo.position + 1}", "url": photo_url(photo), "quality": photo.quality} for photo in photos
+    ]
 
 
 def _addresses() -> dict[str, Any]:
@@ -228,7 +230,8 @@ def search_lines(searches: Iterable[Search]) -> list[dict[str, Any]]:
     searches = list(searches)
     alike = Q(candidates__likelihood__gte=FLOOR)
     counted = Search.objects.filter(pk__in=[search.pk for search in searches]).order_by()
-    found = dict(counted.values_list("pk", Count("candidates__sighting", filter=alike, distinct=True)))
+    counted = counted.annotate(found=Count("candidates__sighting", filter=alike, distinct=True))
+    found = dict(counted.values_list("pk", "found"))
     return [{"search": search, "thumb": _thumb(search), "sightings": found[search.pk]} for search in searches]
 
 

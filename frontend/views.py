@@ -26,7 +26,8 @@ class Login(LoginView):
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
     """A new search, with the unit of `?unit=` already chosen."""
-    return render(request, "frontend/search.html", pages.search_page(request.user, None, request.GET.get("unit", "")) | {"page": "home"})
+    context = pages.search_page(request.user, None, request.GET.get("unit", ""))
+    return render(request, "frontend/search.html", context | {"page": "home"})
 
 
 @login_required
@@ -51,7 +52,8 @@ def search_status(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_safe
 def searches(request: HttpRequest) -> HttpResponse:
     wanted = request.GET.get("q", "").strip()
-    page = Paginator(pages.searches_by(request.user, wanted).prefetch_related("photos"), SEARCHES_PER_PAGE).get_page(request.GET.get("page"))
+    found = pages.searches_by(request.user, wanted).prefetch_related("photos")
+    page = Paginator(found, SEARCHES_PER_PAGE).get_page(request.GET.get("page"))
     context = {"page": "searches", "page_obj": page, "searches": pages.search_lines(page.object_list), "q": wanted}
     return render(request, "frontend/searches.html", context)
 

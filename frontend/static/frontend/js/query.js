@@ -2,7 +2,7 @@
 
 import { ApiError, send } from "./api.js";
 import { gettext } from "./i18n.js";
-import { announce, app, byId, show } from "./page.js";
+import { app, byId, show } from "./page.js";
 import * as photos from "./photos.js";
 import { follow } from "./run.js";
 import { get } from "./store.js";
@@ -91,7 +91,6 @@ function refuse(wrong) {
   const first = ["photos", "unit", "from", "to", "conditions", "case", "purpose"].find((name) => wrong[name]);
   const targets = { photos: byId("photo-input"), unit: byId("unit-find") };
   (targets[first] ?? form.elements[first])?.focus?.();
-  announce(Object.values(wrong).flat().join(" "));
 }
 
 // Swedish writes 2026-03-01 10:15, which is a datetime-local value but for the T.

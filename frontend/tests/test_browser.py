@@ -1,0 +1,436 @@
+"""The operator's page in a real browser: from a photo to a path on the map, and everything on the way."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from citysearch.searches.models import Search
+from citysearch.searches.tests import cast
+
+pytestmark = [pytest.mark.django_db(transaction=True)]
+PATIENCE_S = 60
+PHONE = {"width": 390, "height": 844}
+
+
+@pytest.fixture
+def stage(gallery: list[Any], samples: list[str], queue: Any, operator: Any) -> Any:
+    """Everything the operator's page needs, before the browser is opened."""
+    return queue
+
+
+def until(page: Any, script: str, argument: Any = None) -> None:
+    """Wait until the script says true. The browser's own way of waiting needs eval, which the policy refuses."""
+    end = time.monotonic() + PATIENCE_S
+    while not page.evaluate(script, argument):
+        assert time.monotonic() < end, f"never came true: {script}"
+        page.wait_for_timeout(100)
+
+
+def click_on_map(page: Any, longitude: float, latitude: float) -> None:
+    """Click where a place is drawn: the map is asked for the pixel, the mouse does the rest."""
+    script = """async ([lon, lat]) => {
+        const { map } = await import(document.querySelector('script[type=module]').src.replace('search.js', 'map.js'));
+        const point = map.latLngToContainerPoint([lat, lon]);
+        const box = document.getElementById('map').getBoundingClientRect();
+        return [box.left + point.x, box.top + point.y];
+    }"""
+    page.mouse.click(*page.evaluate(script, [longitude, latitude]))
+
+
+def wait_for_unit(page: Any, unit: Any) -> None:
+    page.wait_for_selector(f'#map[data-unit="{unit.pk}"]', state="attached")
+
+
+def fill(page: Any) -> None:
+    """A sample photo, a case and a purpose; the unit is left to the test."""
+    page.locator(".sample").first.click()
+    page.get_by_label("Case", exact=True).fill("2026-17")
+    page.get_by_label("Purpose").fill("Missing person, last seen at the harbour")
+
+
+def press_search(page: Any) -> Search:
+    page.get_by_role("button", name="Search", exact=True).click()
+    page.wait_for_url("**/search/*")
+    return Search.objects.get(pk=page.url.rsplit("/", 1)[-1])
+
+
+def cards(page: Any) -> Any:
+    return page.locator(".hit-item")
+
+
+def search_to_the_end(page: Any, queue: Any) -> Search:
+    """The whole city for the person of the first sample, found."""
+    fill(page)
+    page.locator("#tree .node").first.locator(".node-name").first.click()
+    page.wait_for_selector(".chosen.set")
+    search = press_search(page)
+    queue.run()
+    page.wait_for_selector('#main[data-state="done"]')
+    cards(page).first.wait_for()
+    page.locator("#player").wait_for()
+    return search
+
+
+def test_from_a_photo_to_a_path(stage: Any, log_in: Any, screenshot: Any, city: Any) -> None:
+    from units.models import Unit
+
+    page = log_in("operator")
+    page.wait_for_selector("#map[data-unit=top]", state="attached")
+    screenshot("1-empty")
+
+    fill(page)
+    district = Unit.objects.get(code="330101")
+    click_on_map(page, 120.005, 30.005)
+    wait_for_unit(page, district)
+    assert page.locator("#chosen-unit b").inner_text() == "West"
+    page.locator("#breadcrumb button", has_text="Lakeside").click()
+    wait_for_unit(page, city)
+    screenshot("2-filled")
+
+    before = page.evaluate("performance.timeOrigin")
+    search = press_search(page)
+    assert search.unit_id == city.pk
+    page.get_by_text("The search is in the queue.").wait_for()
+    screenshot("3-queued")
+
+    stage.step()
+    page.locator(".stages .now", has_text="compare").wait_for()
+    page.get_by_text("The first hits appear as soon as").wait_for()
+    stage.step()
+    cards(page).first.wait_for()
+    assert page.locator("#main").get_attribute("data-state") == "running"
+    assert cards(page).count() == 2, "the first district's hits are there before the second one is compared"
+    screenshot("4-partial")
+
+    stage.run()
+    page.wait_for_selector('#main[data-state="done"]')
+    until(page, "document.querySelectorAll('.hit-item').length === 4")
+    assert page.evaluate("performance.timeOrigin") == before, "no reload on the way"
+    assert "4 sightings (12 crops) of 36 crops in 2 units, 4 cameras, exact" in page.locator("#coverage").inner_text()
+    stops = page.locator(".stop-marker span")
+    stops.first.wait_for()
+    assert sorted(stops.all_inner_texts()) == ["1", "2", "3", "4"]
+    assert page.locator(".leaflet-path-pane path").count() > 3
+    screenshot("5-done")
+
+    page.get_by_role("button", name="Play the path").click()
+    page.locator("#clock-badge").wait_for()
+    until(page, "!document.getElementById('player-note').textContent.startsWith('Stop 1 ')")
+    page.keyboard.press("p")
+    assert page.locator("#play").get_attribute("aria-pressed") == "false"
+    here = page.locator(".stop-marker.here span").inner_text()
+    assert here in "234"
+    assert page.locator("#player-note").inner_text().startswith(f"Stop {here} of 4")
+    screenshot("6-playing")
+
+    cards(page).first.get_by_role("button", name="Same").click()
+    page.locator('.hit[data-verdict="confirmed"]').first.wait_for()
+    stage.run()
+    until(page, "document.getElementById('progress').dataset.revision.split('.').at(-1) !== '0'")
+    search.refresh_from_db()
+    assert search.scored_verdict == search.verdicts.get().pk
+    page.locator('.hit[data-verdict="confirmed"]').first.wait_for()
+    screenshot("7-confirmed")
+
+
+def test_what_is_missing_is_said_beside_its_field_and_nothing_is_sent(stage: Any, log_in: Any, screenshot: Any) -> None:
+    page = log_in("operator")
+    page.get_by_role("button", name="Search", exact=True).click()
+    for place in ("photos", "unit", "case", "purpose"):
+        assert page.locator(f"#{place}-error").is_visible()
+    assert page.locator("#case").get_attribute("aria-invalid") == "true"
+    screenshot("blocked")
+    page.locator("#period-from").fill("2026-03-02T10:00")
+    page.locator("#period-to").fill("2026-03-01T10:00")
+    page.get_by_role("button", name="Search", exact=True).click()
+    assert "ends before it starts" in page.locator("#from-error").inner_text()
+    assert not Search.objects.exists()
+
+
+def test_a_bad_photo_is_refused_in_words_and_the_form_keeps_everything(stage: Any, log_in: Any, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(cast.photo_of(1, format="JPEG")[:400])
+    page = log_in("operator")
+    page.locator("#photo-input").set_input_files(broken)
+    page.get_by_label("Case", exact=True).fill("2026-17")
+    page.get_by_label("Purpose").fill("Missing person")
+    page.locator("#tree .node").first.locator(".node-name").first.click()
+    page.wait_for_selector(".chosen.set")
+    page.get_by_role("button", name="Search", exact=True).click()
+    page.get_by_text("Photo 1 is damaged or cut short.").wait_for()
+    assert page.get_by_label("Case", exact=True).input_value() == "2026-17"
+    assert not Search.objects.exists()
+
+
+def test_photos_are_chosen_shown_limited_and_taken_away(stage: Any, log_in: Any, tmp_path: Path) -> None:
+    files = []
+    for number in range(6):
+        files.append(tmp_path / f"{number}.png")
+        files[-1].write_bytes(cast.photo_of(1, number))
+    page = log_in("operator")
+    page.locator("#photo-input").set_input_files(files)
+    page.locator(".photo").nth(4).wait_for()
+    assert page.locator(".photo").count() == 5
+    assert "At most 5 photos" in page.locator("#photos-error").inner_text()
+    page.get_by_role("button", name="Remove: Photo 1").click()
+    assert page.locator(".photo").count() == 4
+    small = tmp_path / "small.png"
+    cast.painted(1, 0, (40, 80)).save(small)
+    page.locator("#photo-input").set_input_files(small)
+    page.locator(".photo .quality", has_text="small").wait_for()
+
+
+def test_the_first_search_is_one_click_from_the_sample(stage: Any, log_in: Any) -> None:
+    page = log_in("operator")
+    page.get_by_role("button", name="Fill the form with a sample").click()
+    page.wait_for_selector(".chosen.set")
+    assert page.locator(".photo").count() == 1
+    press_search(page)
+    stage.run()
+    page.wait_for_selector('#main[data-state="done"]')
+    cards(page).first.wait_for()
+
+
+def test_hits_are_sorted_hidden_and_judged_by_keyboard_alone(stage: Any, log_in: Any, screenshot: Any) -> None:
+    page = log_in("operator")
+    search = search_to_the_end(page, stage)
+    page.locator("#results-scroll").focus()
+
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    current = page.locator('.hit[aria-current="true"]')
+    assert current.get_attribute("aria-label").startswith("Hit 2:")
+    page.keyboard.press("k")
+    assert current.get_attribute("aria-label").startswith("Hit 1:")
+
+    page.keyboard.press("n")
+    page.locator('.hit[data-verdict="rejected"]').wait_for()
+    until(page, "document.getElementById('announce').textContent === 'Rejected.'")
+    page.keyboard.press("u")
+    until(page, "document.getElementById('announce').textContent === 'Undecided.'")
+    assert list(search.verdicts.values_list("value", flat=True)) == ["rejected", "undecided"]
+
+    page.keyboard.press(" ")
+    page.locator("#compare[open]").wait_for()
+    assert page.locator("#compare-burst button").count() == 3, "every crop of the sighting"
+    screenshot("compare")
+    page.keyboard.press("j")
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    page.locator("#help[open]").wait_for()
+    screenshot("help")
+    page.keyboard.press("Escape")
+
+    page.locator("#floor").focus()
+    page.locator("#floor").fill("0")
+    until(page, "document.querySelectorAll('.hit-item').length === 12")
+    page.locator("#sort input[value=time]").check()
+    times = page.locator(".hit-item time").all_inner_texts()
+    assert times == sorted(times)
+    page.locator("#sort input[value=camera]").check()
+    names = page.locator('.hit-item [data-f="camera"]').all_inner_texts()
+    assert names == sorted(names)
+
+
+def test_the_timeline_has_a_lane_per_camera_and_narrows_the_hits(stage: Any, log_in: Any, screenshot: Any) -> None:
+    page = log_in("operator")
+    search_to_the_end(page, stage)
+    assert page.locator(".lane-name").count() == 4
+    assert page.locator(".lanes .stop").count() == 4
+    ruler = page.locator(".ruler-box").bounding_box()
+    page.mouse.move(ruler["x"] + ruler["width"] * 0.55, ruler["y"] + 10)
+    page.mouse.down()
+    page.mouse.move(ruler["x"] + ruler["width"] - 4, ruler["y"] + 10, steps=6)
+    page.mouse.up()
+    page.locator("#window-clear").wait_for()
+    until(page, "document.querySelectorAll('.hit-item').length < 4")
+    screenshot("window")
+    page.locator("#window-clear").click()
+    until(page, "document.querySelectorAll('.hit-item').length === 4")
+    page.locator(".lanes .tick").first.click(force=True)
+    page.locator('.hit[aria-current="true"]').wait_for()
+
+
+def test_a_search_is_stopped_and_keeps_what_was_found(stage: Any, log_in: Any, screenshot: Any) -> None:
+    page = log_in("operator")
+    fill(page)
+    page.locator("#tree .node").first.locator(".node-name").first.click()
+    page.wait_for_selector(".chosen.set")
+    press_search(page)
+    stage.step()
+    stage.step()
+    cards(page).nth(1).wait_for()
+    page.get_by_role("button", name="Stop", exact=True).click()
+    until(page, "document.getElementById('stop').disabled")
+    stage.run()
+    page.wait_for_selector('#main[data-state="cancelled"]')
+    page.get_by_text("stopped after 1 of 2 units").wait_for()
+    assert cards(page).count() == 2
+    screenshot("cancelled")
+
+
+def test_nobody_found_is_an_answer_and_the_search_can_be_widened(
+    stage: Any, log_in: Any, screenshot: Any, tmp_path: Path, city: Any
+) -> None:
+    photo = tmp_path / "stranger.png"
+    photo.write_bytes(cast.photo_of(50))
+    page = log_in("operator")
+    page.locator("#photo-input").set_input_files(photo)
+    page.get_by_label("Case", exact=True).fill("2026-17")
+    page.get_by_label("Purpose").fill("Missing person")
+    page.locator("#tree .node-name", has_text="East").click()
+    page.wait_for_selector(".chosen.set")
+    press_search(page)
+    stage.run()
+    page.get_by_text("Probably not in this gallery.").wait_for()
+    assert cards(page).count() == 0
+    screenshot("none")
+    page.get_by_role("button", name="Show the most alike all the same").click()
+    cards(page).first.wait_for()
+    first = page.url
+    page.get_by_role("button", name="Search all of Lakeside").click()
+    until(page, "address => location.href !== address", first)
+    assert Search.objects.get(pk=page.url.rsplit("/", 1)[-1]).unit_id == city.pk
+
+
+def test_a_failed_search_says_why(stage: Any, log_in: Any, screenshot: Any) -> None:
+    page = log_in("operator")
+    fill(page)
+    page.locator("#tree .node").first.locator(".node-name").first.click()
+    page.wait_for_selector(".chosen.set")
+    search = press_search(page)
+    error = {"code": "store_corrupt", "stage": "match", "message": "segment 3", "kept": 0}
+    Search.objects.filter(pk=search.pk).update(state="failed", stage="match", error=error)
+    page.get_by_text("The search stopped at").wait_for()
+    screenshot("error")
+    assert page.get_by_role("button", name="Search again").is_visible()
+
+
+def test_a_colleagues_verdict_appears_by_itself(stage: Any, log_in: Any, supervisor: Any) -> None:
+    page = log_in("operator")
+    search = search_to_the_end(page, stage)
+    search.verdicts.create(crop=search.candidates.first().crop, value="confirmed", user=supervisor)
+    page.locator('.hit[data-verdict="confirmed"]').wait_for()
+
+
+def test_a_search_opens_again_from_the_list_and_after_a_reload(stage: Any, log_in: Any, screenshot: Any) -> None:
+    page = log_in("operator")
+    search_to_the_end(page, stage)
+    page.reload()
+    cards(page).nth(3).wait_for()
+    assert page.locator(".photo").count() == 1
+    page.get_by_role("link", name="My searches").click()
+    screenshot("list")
+    page.get_by_role("link", name="2026-17").click()
+    cards(page).nth(3).wait_for()
+    page.locator(".stop-marker span").first.wait_for()
+
+
+def test_units_are_chosen_by_name_and_by_arrow_keys(stage: Any, log_in: Any) -> None:
+    page = log_in("operator")
+    page.locator("#unit-find").fill("harbour s")
+    page.locator("#tree .node-name", has_text="Harbour Street").wait_for()
+    until(page, "document.querySelectorAll('#tree .node').length === 1")
+    page.locator("#unit-find").fill("")
+    page.locator("#tree .node-name", has_text="West").wait_for()
+    page.locator("#tree .node").first.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    page.locator("#tree .node-name", has_text="Mill Street").wait_for()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".chosen.set")
+    assert page.locator("#chosen-unit b").inner_text() == "Mill Street"
+
+
+def test_a_units_data_stand_beside_the_map_and_become_a_condition(
+    stage: Any, log_in: Any, city: Any, screenshot: Any
+) -> None:
+    from datetime import timedelta
+
+    from units.services import indicators_add_bulk, readings_add_bulk
+
+    readings_add_bulk(
+        {"unit": city, "kind": "footfall", "value": 100.0 + 10 * n, "time": cast.NOON + timedelta(hours=n)}
+        for n in range(8)
+    )
+    row = {"unit": city, "indicator": "Population", "value": 812000, "unit_of_measure": "people", "year": 2025}
+    indicators_add_bulk([row | {"source": "Statistics Bureau"}])
+    page = log_in("operator")
+    page.locator("#tree .node-name", has_text="Lakeside").click()
+    page.get_by_role("button", name="Unit data").click()
+    page.get_by_text("812,000 people").wait_for()
+    screenshot("unit-data")
+    page.get_by_role("button", name="Use as a condition of the search").click()
+    assert page.locator("[data-c=kind]").last.input_value() == "footfall"
+    assert page.locator("[data-c=value]").last.input_value() == "135.0"
+
+
+def test_who_may_not_search_is_told_so(stage: Any, log_in: Any, administrator: Any, screenshot: Any) -> None:
+    page = log_in("administrator")
+    page.get_by_role("heading", name="Your account cannot search").wait_for()
+    assert page.locator("#query").get_attribute("inert") is not None
+    screenshot("no-permission")
+
+
+def test_the_page_speaks_chinese_when_asked(stage: Any, log_in: Any, screenshot: Any) -> None:
+    page = log_in("operator")
+    page.get_by_role("button", name="中文").click()
+    page.wait_for_selector('html[lang="zh-hans"][data-ready]', state="attached")
+    screenshot("chinese")
+    page.get_by_role("button", name="English").click()
+    page.wait_for_selector('html[lang="en"][data-ready]', state="attached")
+
+
+def test_a_phone_shows_one_part_at_a_time(stage: Any, log_in: Any, desk: Any, screenshot: Any) -> None:
+    desk.set_viewport_size(PHONE)
+    page = log_in("operator")
+    screenshot("1-query")
+    fill(page)
+    page.locator("#tree .node").first.locator(".node-name").first.click()
+    page.wait_for_selector(".chosen.set")
+    press_search(page)
+    stage.run()
+    cards(page).nth(3).wait_for()
+    screenshot("2-hits")
+    page.get_by_role("button", name="Map", exact=True).click()
+    page.locator(".stop-marker span").first.wait_for()
+    screenshot("3-map")
+    page.get_by_role("button", name="Timeline", exact=True).click()
+    page.locator(".lanes .stop").first.wait_for()
+    screenshot("4-timeline")
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    assert wide <= PHONE["width"], "nothing has to be scrolled sideways"
+
+
+def test_every_button_says_what_it_does(stage: Any, log_in: Any) -> None:
+    page = log_in("operator")
+    search_to_the_end(page, stage)
+    silent = page.evaluate(
+        """() => [...document.querySelectorAll('button, a, input:not([type=hidden]), select, textarea, [role=button]')]
+            .filter((one) => one.checkVisibility())
+            .filter((one) => !(one.textContent.trim() || one.getAttribute('aria-label') || one.title
+                || one.labels?.length || one.querySelector('img[alt]:not([alt=""])')))
+            .map((one) => one.outerHTML.slice(0, 120))"""
+    )
+    assert not silent
+    assert page.evaluate("[...document.images].filter((one) => !one.hasAttribute('alt')).length") == 0
+    twice = page.evaluate(
+        "(ids => ids.filter((id, n) => ids.indexOf(id) !== n))([...document.querySelectorAll('[id]')].map(e => e.id))"
+    )
+    assert not twice
+
+
+def test_a_page_served_in_production_form_has_the_same_policy(log_in: Callable[[str], Any], stage: Any) -> None:
+    """The header is on every page; that nothing breaks under it, the console of every test here says."""
+    page = log_in("operator")
+    policy = page.request.get(page.url).headers["content-security-policy"]
+    assert re.search(r"script-src 'self'(;|$)", policy)
+    assert "unsafe-eval" not in policy
+    assert "http" not in policy
