@@ -47,7 +47,6 @@ INSTALLED_APPS = [
     "import_export",
     "axes",
     "csp",
-    "django_celery_beat",
     "units",
     "citysearch.research",
     "citysearch.gallery",
@@ -114,7 +113,6 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_TIMEZONE = "UTC"
 # A killed worker's task is found after seconds, not after kombu's default hundred; the visibility timeout
 # must stay above the longest task (a re-index).
@@ -161,6 +159,11 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "ENUM_NAME_OVERRIDES": {
+        "SearchStateEnum": "citysearch.searches.models.Search.State",
+        "ImportStateEnum": "citysearch.gallery.models.GalleryImport.State",
+        "ModelStateEnum": "citysearch.research.models.ModelVersion.State",
+    },
 }
 
 LANGUAGE_CODE = env_choice("LANGUAGE_CODE", "en", ("en", "zh-hans"))

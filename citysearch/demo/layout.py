@@ -56,6 +56,8 @@ class CameraPlan:
     y: float
     clock_error_s: float
 
+KEPT_DAYS = 3650
+
 
 class City:
     """The whole plan of one seed, computed once: areas with codes, roads with names, junctions and ways between."""
@@ -75,6 +77,8 @@ class City:
             {
                 "key": unit.code, "parent_key": unit.parent, "code": unit.code, "level": unit.area.level,
                 "name": unit.name, "free_code": False, "polygon": polygon(unit.area.rect),
+                # Rendered people need no protection, and the demo should be there next month too.
+                "retention_days": KEPT_DAYS if unit.area.level == 1 else None,
             }
             for unit in self.units
         ]  # fmt: skip

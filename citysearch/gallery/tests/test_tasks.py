@@ -140,3 +140,8 @@ def test_what_could_not_be_sent_is_sent_when_the_broker_is_back(
 def test_a_purge_is_a_task_too(filled: list[Any]) -> None:
     report = tasks.purge_task()
     assert report["erased"]["crops"] == 10 and not Crop.objects.exists()
+
+
+def test_the_watch_has_the_gallery_purged(no_broker: Queued) -> None:
+    watch.purge_queue()
+    assert no_broker == [("citysearch.gallery.tasks.purge_task", ())]
