@@ -67,8 +67,7 @@ def send(page: Page) -> None:
 def test_an_area_is_drawn_and_its_corner_dragged(page: Page, city: Unit) -> None:
     services.roads_replace([{"line": [[120, 30], [120.04, 30.02]]}])
     page.goto(f"/admin/units/unit/add/?parent={unit_of(EAST).pk}")
-    page.wait_for_selector(".map-above", state="attached")
-    page.wait_for_timeout(500)
+    page.wait_for_selector(".area-map:not([aria-busy])")
     page.fill("#id_name", "Quay")
     page.fill("#id_code", "330102002")
     page.click(".leaflet-draw-draw-polygon")
@@ -80,8 +79,7 @@ def test_an_area_is_drawn_and_its_corner_dragged(page: Page, city: Unit) -> None
     send(page)  # the shape is still open: sending closes it
     quay = unit_of("330102002")
     assert len(quay.polygon["coordinates"][0]) == 4 and quay.is_child_of(unit_of(EAST))
-    page.wait_for_selector(".map-own", state="attached")
-    page.wait_for_timeout(500)
+    page.wait_for_selector(".area-map:not([aria-busy])")
     page.click(".leaflet-draw-edit-edit")
     corner = middle(page, ".leaflet-editing-icon")
     drag(page, corner, (corner[0] - 50, corner[1] - 25))
@@ -91,11 +89,11 @@ def test_an_area_is_drawn_and_its_corner_dragged(page: Page, city: Unit) -> None
 
 def test_a_camera_is_placed_by_click_and_turned_by_its_handle(page: Page, city: Unit) -> None:
     page.goto("/admin/units/camera/add/")
-    page.wait_for_timeout(1000)
+    page.wait_for_selector(".place-map:not([aria-busy])")
     page.fill("#id_name", "Quay")
     page.fill("#id_code", "33010200071320000001")
     page.mouse.click(*middle(page, ".place-map"))
-    page.wait_for_timeout(1200)
+    page.wait_for_selector(".map-handle")
     handle = middle(page, ".map-handle")
     camera = middle(page, ".map-camera")
     assert abs(handle[0] - camera[0]) < 2 and handle[1] < camera[1]  # north
@@ -110,18 +108,26 @@ def test_a_unit_is_dragged_in_the_tree_and_a_forbidden_drop_is_told(page: Page, 
     page.click("a.treebeard-collapsed")
     page.wait_for_selector(f"text={EAST}")
     row = "#result_list tr:has-text('{}')".format
-    drag(page, middle(page, f"{row(EAST)} .drag-handler"), at_height(page, row(WEST), 0.25))
+    drop(page, f"{row(EAST)} .drag-handler", row(WEST), "As Sibling")
     page.wait_for_selector(".messagelist .success")
     assert [unit.name for unit in children(city)] == ["East", "West"]
     page.wait_for_selector(f"text={EAST}")  # the tree is unfolded again
     page.wait_for_timeout(500)
-    drag(page, middle(page, f"{row(EAST)} .drag-handler"), at_height(page, row(WEST), 0.75))
+    drop(page, f"{row(EAST)} .drag-handler", row(WEST), "As child")
     page.wait_for_selector("text=Not moved. A district belongs below a city")
     assert [unit.name for unit in children(city)] == ["East", "West"]
 
 
-def at_height(page: Page, selector: str, share: float) -> tuple[float, float]:
-    """A point so far down a row: the upper half means before it, the lower half below it."""
-    box = page.locator(selector).first.bounding_box()
+def drop(page: Page, start: str, target: str, wanted: str) -> None:
+    """Drag over a row, up or down a little until the tree says what letting go would do, then let go."""
+    box = page.locator(target).first.bounding_box()
     assert box is not None
-    return box["x"] + 250, box["y"] + box["height"] * share
+    page.mouse.move(*middle(page, start))
+    page.mouse.down()
+    height = 0.25 if wanted == "As Sibling" else 0.75
+    for step in range(40):
+        page.mouse.move(box["x"] + 250 + step % 2, box["y"] + box["height"] * height + step % 2)
+        page.wait_for_timeout(100)
+        if page.locator("#drag-tooltip").text_content() == wanted:
+            break
+    page.mouse.up()

@@ -39,7 +39,8 @@ parent?.addEventListener("change", async () => { await drawAround(); fitFirst(ma
 
 read();
 await drawAround();
-fitFirst(map, [drawn, around]);
+await fitFirst(map, [drawn, around]);
+element.removeAttribute("aria-busy");
 
 /** Text to map. A MultiPolygon becomes one layer per part, because Leaflet.draw edits single polygons. */
 function read() {

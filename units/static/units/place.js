@@ -22,7 +22,7 @@ const handle = L.marker([0, 0], { draggable: true, icon: dot("map-handle"), titl
 
 map.on("click", ({ latlng }) => {
   placed(latlng);
-  if (map.getZoom() < CLOSE_ZOOM) map.setView(latlng, CLOSE_ZOOM);
+  if (map.getZoom() < CLOSE_ZOOM) map.setView(latlng, CLOSE_ZOOM, { animate: false });
 });
 camera.on("drag", ({ latlng }) => placed(latlng));
 handle.on("drag", ({ latlng }) => turned(latlng));
@@ -35,7 +35,8 @@ for (const name of ["longitude", "latitude", "heading", "field_of_view", "view_r
 
 await start();
 draw();
-drawAround();
+await drawAround();
+map.getContainer().removeAttribute("aria-busy");
 
 async function start() {
   if (place()) {
