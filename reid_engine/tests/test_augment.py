@@ -67,3 +67,17 @@ def test_colour_changes_but_stays_a_picture(strength: float) -> None:
     raw = view * torch.tensor(IMAGENET_STD).view(3, 1, 1) + torch.tensor(IMAGENET_MEAN).view(3, 1, 1)
     assert raw.min() > -1e-6 and raw.max() < 1 + 1e-6
     assert not torch.allclose(view, normalise(crops()), atol=0.01)
+
+
+def test_a_poorer_camera_takes_detail_and_stays_a_picture() -> None:
+    view = Views(0, 0, 0, 0, camera=1)(crops(40), seeded())
+    raw = view * torch.tensor(IMAGENET_STD).view(3, 1, 1) + torch.tensor(IMAGENET_MEAN).view(3, 1, 1)
+    assert raw.min() > -1e-6 and raw.max() < 1 + 1e-6
+    detail = [(images[..., 1:] - images[..., :-1]).abs().mean() for images in (raw, crops(40).float() / 255)]
+    assert detail[0] < 0.7 * detail[1]
+
+
+def test_only_the_asked_share_is_shown_as_by_a_poorer_camera() -> None:
+    plain, mixed = normalise(crops(400)), Views(0, 0, 0, 0, camera=0.3)(crops(400), seeded())
+    same = torch.isclose(plain, mixed, atol=1e-5).flatten(1).all(1).float().mean()
+    assert same == pytest.approx(0.7, abs=0.08)

@@ -330,3 +330,21 @@ def test_the_shipped_recipe_is_one_and_another_name_is_refused() -> None:
     assert TrainConfig.from_recipe(recipe_path("citysearch")).backbone in BACKBONES
     with pytest.raises(BadConfig, match="citysearch"):
         recipe_path("nothing")
+
+
+def test_views_are_drawn_anew_each_time_and_the_first_is_the_plain_one(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors, labels = clusters()
+    views = torch.stack([vectors, vectors + 100, vectors + 200])
+    seen: list[torch.Tensor] = []
+    matrix = DiffAttention.distance_matrix
+
+    def watched(self: DiffAttention, q: torch.Tensor, g: torch.Tensor, **options: bool) -> torch.Tensor:
+        seen.append(q.mean(1))
+        return matrix(self, q, g, **options)
+
+    monkeypatch.setattr(DiffAttention, "distance_matrix", watched)
+    train_separate(tiny(pictures, tmp_path), views, labels, None, lambda *_: None)
+    drawn = torch.cat(seen)
+    assert all((drawn - level).abs().lt(30).any() for level in (0, 100, 200))
