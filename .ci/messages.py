@@ -1,70 +1,116 @@
 """Collect every translatable string, fill the English catalogue, name what Chinese lacks, compile both.
 
-Needs Debian's gettext. The compiled catalogues are committed, so that `make run` needs no gettext.
+Needs Debian's gettext. The compiled catalogues are committed, so that `make run` needs no gettext. Running it twice
+changes nothing: dates and places in the sources are left out, and a message is never guessed from a similar one.
 """
 
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCALE = ROOT / "citysearch" / "locale"
-IGNORED = [".venv/*", "var/*", "*/tests/*", "benchmarks/*", "staticfiles/*"]
+PACKAGES = ("citysearch", "frontend", "units", "reid_engine")
+SOURCES = {".py", ".html", ".txt", ".js"}
+DOMAINS = ("django", "djangojs")
+PLURALS = {"en": "nplurals=2; plural=(n != 1);", "zh_Hans": "nplurals=1; plural=0;"}
+HEADER = r"""msgid ""
+msgstr ""
+"Project-Id-Version: CitySearch\n"
+"PO-Revision-Date: 2026-01-01 00:00+0000\n"
+"Last-Translator: CitySearch\n"
+"Language-Team: CitySearch\n"
+"Language: {language}\n"
+"MIME-Version: 1.0\n"
+"Content-Type: text/plain; charset=UTF-8\n"
+"Content-Transfer-Encoding: 8bit\n"
+"Plural-Forms: {plurals}\n"
+
+"""
 
 
-def collect(domain: str) -> None:
-    ignore = [argument for pattern in IGNORED for argument in ("--ignore", pattern)]
-    languages = ["-l", "en", "-l", "zh_Hans"]
-    command = [
-        sys.executable,
-        "manage.py",
-        "makemessages",
-        "-d",
-        domain,
-        *languages,
-        *ignore,
-        "--no-location",
-        "--no-obsolete",
-    ]
-    subprocess.run(command, cwd=ROOT, check=True, env=os.environ | {"DJANGO_SETTINGS_MODULE": "citysearch.settings"})
+def copy_sources(folder: Path) -> None:
+    """The files that hold messages, without tests: makemessages leaves files beside what it reads for a moment."""
+    for package in PACKAGES:
+        for source in sorted((ROOT / package).rglob("*")):
+            if source.suffix in SOURCES and "tests" not in source.parts and source.is_file():
+                target = folder / source.relative_to(ROOT)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, target)
 
 
-def fill_english(catalogue: Path) -> None:
+def extract(folder: Path) -> dict[str, Path]:
+    """{domain: template of every message in the sources}, written below an empty folder."""
+    copy_sources(folder)
+    (folder / "locale").mkdir()
+    environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+    for domain in DOMAINS:
+        command = [sys.executable, "-m", "django", "makemessages", "-d", domain, "-l", "en", "-v", "0"]
+        command += ["--keep-pot", "--no-location"]
+        subprocess.run(command, cwd=folder, check=True, env=environment)
+    return {domain: folder / "locale" / f"{domain}.pot" for domain in DOMAINS}
+
+
+def gettext_tool(*arguments: object) -> str:
+    """The output of one of gettext's commands."""
+    words = [str(argument) for argument in arguments]
+    return subprocess.run(words, check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout
+
+
+def with_header(text: str, language: str) -> str:
+    """The catalogue with this project's header instead of whatever stands before its first message."""
+    messages = re.split(r"\n{2,}", text.strip() + "\n", maxsplit=1)[1]
+    return HEADER.format(language=language, plurals=PLURALS[language]) + messages
+
+
+def english(template: Path) -> str:
     """In English every message stands for itself."""
-    filled = subprocess.run(["msgen", str(catalogue)], check=True, capture_output=True).stdout
-    catalogue.write_bytes(filled)
+    return with_header(gettext_tool("msgen", "--lang=en", template), "en")
 
 
-def missing(catalogue: Path) -> int:
-    """How many messages have no translation, or one that is only guessed (fuzzy)."""
-    found = subprocess.run(
-        ["msgattrib", "--untranslated", str(catalogue)], check=True, capture_output=True, text=True
-    ).stdout
-    fuzzy = subprocess.run(
-        ["msgattrib", "--only-fuzzy", str(catalogue)], check=True, capture_output=True, text=True
-    ).stdout
-    return sum(
-        text.count('\nmsgid "') - (1 if 'msgid ""\nmsgstr ""\n"' in text else 0) for text in (found, fuzzy) if text
-    )
+def chinese(template: Path, catalogue: Path) -> str:
+    """What is translated already, plus new messages without a translation, minus those nobody uses any more."""
+    known = catalogue if catalogue.exists() else template
+    with tempfile.NamedTemporaryFile(suffix=".po") as merged:
+        gettext_tool("msgmerge", "--quiet", "--no-fuzzy-matching", "--lang=zh_Hans", "-o", merged.name, known, template)
+        return with_header(gettext_tool("msgattrib", "--no-obsolete", merged.name), "zh_Hans")
 
 
-def compile_catalogue(catalogue: Path) -> None:
-    subprocess.run(["msgfmt", "--check", "-o", str(catalogue.with_suffix(".mo")), str(catalogue)], check=True)
+def missing(catalogue: Path) -> list[str]:
+    """The messages that have no translation, or one that is only guessed (fuzzy), as the catalogue spells them."""
+    found = [gettext_tool("msgattrib", wanted, catalogue) for wanted in ("--untranslated", "--only-fuzzy")]
+    return [entry for text in found for entry in text.strip().split("\n\n") if entry and "Project-Id-Version" not in entry]
+
+
+def compile_catalogue(catalogue: Path, compiled: Path | None = None) -> None:
+    """Write the .mo beside the .po, or elsewhere; fails on a broken header, plural or placeholder."""
+    gettext_tool("msgfmt", "--check", "-o", compiled or catalogue.with_suffix(".mo"), catalogue)
+
+
+def write_catalogues(template: Path, domain: str) -> list[Path]:
+    """Bring both languages up to the template; returns the two files."""
+    files = [LOCALE / language / "LC_MESSAGES" / f"{domain}.po" for language in PLURALS]
+    for file, text in zip(files, (english(template), chinese(template, files[1])), strict=True):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    return files
 
 
 def main() -> int:
-    for domain in ("django", "djangojs"):
-        collect(domain)
-    for catalogue in sorted((LOCALE / "en").rglob("*.po")):
-        fill_english(catalogue)
-    open_messages = {path: missing(path) for path in sorted(LOCALE.rglob("*.po"))}
-    for path, count in open_messages.items():
-        compile_catalogue(path)
-        print(f"{path.relative_to(ROOT)}: {count} not translated")
-    return 1 if any(open_messages.values()) else 0
+    with tempfile.TemporaryDirectory() as folder:
+        templates = extract(Path(folder))
+        catalogues = [file for domain, template in templates.items() for file in write_catalogues(template, domain)]
+    lacking = {catalogue: missing(catalogue) for catalogue in catalogues}
+    for catalogue, entries in lacking.items():
+        compile_catalogue(catalogue)
+        print(f"{catalogue.relative_to(ROOT)}: {len(entries)} not translated", *entries, sep="\n\n" if entries else "\n")
+    return 1 if any(lacking.values()) else 0
 
 
 if __name__ == "__main__":
