@@ -203,6 +203,17 @@ def test_the_command_builds_indexes_and_measures_once(drawn: Any, engine: Any, m
     assert Crop.objects.count() == len(drawn.shots)
 
 
+def test_ctrl_c_is_answered_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(services, "city_draw", interrupted)
+    with pytest.raises(SystemExit) as stopped:
+        command()
+    assert stopped.value.code == 130
+    assert demo_city() is None
+
+
 def test_an_interrupted_indexing_goes_on_at_the_next_run(built: Unit, engine: Any) -> None:
     cast.make_version()
     assert "Rank-1" in command()

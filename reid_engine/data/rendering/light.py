@@ -60,12 +60,12 @@ class Light:
         )
         above = np.float32(0.5) + np.float32(0.5) * ny
         rim = np.float32(0.58) + np.float32(0.42) * nz
-        out = np.empty((*nx.shape, 3), np.float32)
+        out = np.empty((3, *nx.shape), np.float32)
         for band in range(3):
-            np.multiply(above, np.float32(self.sky[band] - self.ground[band]), out=out[..., band])
-            out[..., band] += facing * np.float32(self.sun[band]) + np.float32(self.ground[band])
-            out[..., band] *= rim
-        return out
+            np.multiply(above, np.float32(self.sky[band] - self.ground[band]), out=out[band])
+            out[band] += facing * np.float32(self.sun[band]) + np.float32(self.ground[band])
+            out[band] *= rim
+        return out.transpose(1, 2, 0)  # bands apart in memory: every step runs over whole planes
 
     def flat(self) -> Floats:
         """Irradiance (3,) on level ground."""

@@ -114,7 +114,7 @@ class Canvas:
 
     def __init__(self, width: int, height: int) -> None:
         self.width, self.height = width, height
-        self.colour = np.zeros((height, width, 3), np.float32)
+        self.colour = np.zeros((3, height, width), np.float32).transpose(1, 2, 0)  # bands apart in memory
         self.alpha = np.zeros((height, width), np.float32)
         self.depth = np.full((height, width), -1e9, np.float32)
 

@@ -37,6 +37,11 @@ class Command(BaseCommand):
             self._index_and_score(options)
         except ServiceError as error:
             raise CommandError(error.message) from error
+        except KeyboardInterrupt:
+            self.stderr.write(
+                "Stopped. A half-built city was not kept; one that was being indexed goes on at the next run."
+            )
+            raise SystemExit(130) from None
         self.stdout.write(f"Done in {time.monotonic() - started:.0f} s.")
 
     def _build(self, options: dict[str, Any]) -> bool:
