@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,113 +11,238 @@ from numpy.typing import NDArray
 
 from reid_engine.errors import BadDataset, BundleCorrupt
 
-KIND = "platt"
+PLATT, POWER, ISOTONIC = "platt", "power", "isotonic"
 MAX_STEPS = 100
 TOLERANCE = 1e-10
 LIKELIHOOD_RANGE = 500.0  # exponents beyond this are certainty in float64 as well
+POWERS = (1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0)
 
 Floats = NDArray[np.float64]
+Weights = NDArray[np.integer] | NDArray[np.floating] | None
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """likelihood = 1 / (1 + exp(a * distance + b)) with a >= 0: never rises with the distance (Platt, 1999)."""
+    """likelihood = 1 / (1 + exp(a * distance ** power + b)) with a >= 0, power > 0: never rises with the distance.
+
+    With power 1 it is Platt's (1999); with 2 it is Platt's of the cosine, for distance ** 2 = 2 - 2 cosine. A higher
+    power levels the curve off where pairs are near and nearness says little more.
+    """
 
     a: float
     b: float
+    power: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.a) and math.isfinite(self.b) and self.a >= 0):
-            raise ValueError(f"a calibration needs a finite slope of 0 or more and a finite offset, got {self}")
+        if not (all(map(math.isfinite, (self.a, self.b, self.power))) and self.a >= 0 and self.power > 0):
+            raise ValueError(f"a calibration needs a finite slope of 0 or more, offset and power above 0, got {self}")
 
     def likelihood(self, distances: NDArray[np.floating]) -> NDArray[np.float32]:
         """Distances (N,) -> probabilities (N,) float32 in 0..1 that both pictures show the same person."""
-        return _sigmoid(-(self.a * np.asarray(distances, dtype=np.float64) + self.b)).astype(np.float32)
+        wide = np.asarray(distances, dtype=np.float64)
+        raised = wide if self.power == 1 else np.maximum(wide, 0) ** self.power
+        return _sigmoid(-(self.a * raised + self.b)).astype(np.float32)
 
     def as_dict(self) -> dict[str, object]:
         """What a bundle's manifest stores under `calibration`."""
-        return {"kind": KIND, "a": self.a, "b": self.b}
+        kept: dict[str, object] = {"kind": PLATT, "a": self.a, "b": self.b}
+        return kept if self.power == 1 else kept | {"kind": POWER, "power": self.power}
 
     @classmethod
-    def from_dict(cls, stored: Mapping[str, object]) -> Calibration:
-        """The inverse of `as_dict`. Raises BundleCorrupt on anything else."""
+    def from_dict(cls, stored: Mapping[str, object]) -> Curve:
+        """The inverse of `as_dict`, of every kind. Raises BundleCorrupt on anything else."""
         try:
-            if stored["kind"] != KIND:
+            if stored["kind"] == ISOTONIC:
+                return Isotonic(_numbers(stored["distances"]), _numbers(stored["likelihoods"]))
+            if stored["kind"] not in (PLATT, POWER):
                 raise ValueError(f"unknown kind {stored['kind']!r}")
-            return cls(float(str(stored["a"])), float(str(stored["b"])))
-        except (KeyError, ValueError) as error:
+            names = ("a", "b", "power")[: 2 if stored["kind"] == PLATT else 3]
+            return cls(*(float(str(stored[name])) for name in names))
+        except (KeyError, ValueError, TypeError) as error:
             message = f"The calibration {dict(stored)!r} cannot be used ({error}); write the bundle again."
             raise BundleCorrupt(message, calibration=dict(stored)) from error
 
 
-def fit_platt(distances: NDArray[np.floating], same: NDArray[np.bool_]) -> Calibration:
+@dataclass(frozen=True)
+class Isotonic:
+    """A falling line through (distance, likelihood) knots: straight between them, level beyond the ends."""
+
+    distances: tuple[float, ...]
+    likelihoods: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        knots, values = np.array(self.distances), np.array(self.likelihoods)
+        whole = len(knots) == len(values) > 0 and np.isfinite(knots).all() and (np.diff(knots) > 0).all()
+        if not (whole and values.min() >= 0 and values.max() <= 1 and (np.diff(values) <= 0).all()):
+            raise ValueError("an isotonic calibration needs rising distances and falling likelihoods in 0..1")
+
+    def likelihood(self, distances: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Distances (N,) -> probabilities (N,) float32 in 0..1 that both pictures show the same person."""
+        return np.interp(np.asarray(distances, np.float64), self.distances, self.likelihoods).astype(np.float32)
+
+    def as_dict(self) -> dict[str, object]:
+        """What a bundle's manifest stores under `calibration`."""
+        return {"kind": ISOTONIC, "distances": list(self.distances), "likelihoods": list(self.likelihoods)}
+
+
+Curve = Calibration | Isotonic
+
+
+def fit_platt(distances: NDArray[np.floating], same: NDArray[np.bool_], weights: Weights = None) -> Calibration:
     """Fit a and b to labelled pairs: distances (N,), same (N,) True where both pictures show one person.
 
     Newton's method on the cross entropy with Platt's smoothed targets (N+ + 1) / (N+ + 2) and 1 / (N- + 2), which keep
-    the fit finite on separable pairs. The share of same pairs is taken as given: give pairs as a search meets them.
-    Where distance says nothing, or the wrong thing, the slope is 0. Raises BadDataset unless both kinds are present.
+    the fit finite on separable pairs. `weights` (N,) says how often each pair occurs (default: once). The share of same
+    pairs is taken as given: give pairs as a search meets them. Where distance says nothing, or the wrong thing, the
+    slope is 0. Raises BadDataset unless both kinds are present.
     """
-    wide, labels = np.asarray(distances, dtype=np.float64), np.asarray(same, dtype=bool)
+    return _logistic(*_checked(distances, same, weights))[0]
+
+
+def fit_power(distances: NDArray[np.floating], same: NDArray[np.bool_], weights: Weights = None) -> Calibration:
+    """As `fit_platt`, of the power of the distance (one of POWERS) that fits the pairs best."""
+    wide, labels, counts = _checked(distances, same, weights)
+    fits = [(_logistic(np.maximum(wide, 0) ** power, labels, counts), power) for power in POWERS]
+    (line, _), power = min(fits, key=lambda fit: fit[0][1])
+    return Calibration(line.a, line.b, power if line.a else 1.0)
+
+
+def fit_isotonic(distances: NDArray[np.floating], same: NDArray[np.bool_], weights: Weights = None) -> Isotonic:
+    """The falling step function nearest to the labels (pool adjacent violators), as a line through its steps' middles.
+
+    The line keeps near pairs apart where steps would make them equal. Arguments and errors as `fit_platt`.
+    """
+    wide, labels, counts = _checked(distances, same, weights)
+    order = np.argsort(wide, kind="stable")
+    blocks = _pooled(wide[order], labels[order].astype(np.float64), counts[order])
+    return Isotonic(tuple(centre for centre, _, _ in blocks), tuple(share for _, share, _ in blocks))
+
+
+def expected_calibration_error(
+    likelihoods: NDArray[np.floating], same: NDArray[np.bool_], bins: int = 15, weights: Weights = None
+) -> float:
+    """Mean gap, weighted by pairs, between likelihood and share of same pairs within bins of equal width; 0..1."""
+    return reliability(likelihoods, same, bins, weights).error
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Per bin of likelihood (equal width): mean likelihood, share of same pairs (both 0 where empty), and pairs."""
+
+    likelihood: Floats
+    share: Floats
+    pairs: Floats
+
+    @property
+    def error(self) -> float:
+        """The expected calibration error; 0 without pairs."""
+        total = float(self.pairs.sum())
+        return float((self.pairs * np.abs(self.likelihood - self.share)).sum() / total) if total else 0.0
+
+
+def reliability(
+    likelihoods: NDArray[np.floating], same: NDArray[np.bool_], bins: int = 15, weights: Weights = None
+) -> Reliability:
+    """What was said beside what was so: likelihoods (N,), same (N,), weights (N,) how often each pair occurs."""
+    said, labels = np.asarray(likelihoods, dtype=np.float64), np.asarray(same, dtype=np.float64)
+    counts = np.ones(len(said)) if weights is None else np.asarray(weights, np.float64)
+    bin_of = np.minimum((said * bins).astype(np.int64), bins - 1)
+    pairs, claimed, so = (np.bincount(bin_of, counts * what, bins) for what in (np.ones(len(said)), said, labels))
+    return Reliability(claimed / np.maximum(pairs, 1e-12), so / np.maximum(pairs, 1e-12), pairs)
+
+
+def _checked(
+    distances: NDArray[np.floating], same: NDArray[np.bool_], weights: Weights
+) -> tuple[Floats, NDArray[np.bool_], Floats]:
+    """Pairs as float64 and bool, those of weight 0 left out. Raises BadDataset unless both kinds are left."""
+    counts = np.ones(len(distances)) if weights is None else np.asarray(weights, np.float64)
+    there = counts > 0
+    wide, labels, counts = np.asarray(distances, np.float64)[there], np.asarray(same, bool)[there], counts[there]
     if labels.all() or not labels.any():
         raise BadDataset("A calibration needs pairs of the same person and of different people.", pairs=len(labels))
-    targets = _targets(labels)
-    centre, scale = float(wide.mean()), float(wide.std()) or 1.0
-    slope, offset = _newton((wide - centre) / scale, targets)
+    return wide, labels, counts
+
+
+def _logistic(values: Floats, same: NDArray[np.bool_], counts: Floats) -> tuple[Calibration, float]:
+    """The fit over these values of the distance, and its cross entropy; slope 0 where they say the wrong thing."""
+    targets = _targets(same, counts)
+    centre = float(np.average(values, weights=counts))
+    scale = math.sqrt(float(np.average((values - centre) ** 2, weights=counts))) or 1.0
+    slope, offset, loss = _newton((values - centre) / scale, targets, counts)
     if slope <= 0:
-        return Calibration(0.0, _log_odds(1 - float(targets.mean())))
-    return Calibration(slope / scale, offset - slope * centre / scale)
+        return Calibration(0.0, _log_odds(1 - float(np.average(targets, weights=counts)))), math.inf
+    return Calibration(slope / scale, offset - slope * centre / scale), loss
 
 
-def expected_calibration_error(likelihoods: NDArray[np.floating], same: NDArray[np.bool_], bins: int = 15) -> float:
-    """Mean gap, weighted by pairs, between likelihood and share of same pairs within bins of equal width; 0..1."""
-    wide, labels = np.asarray(likelihoods, dtype=np.float64), np.asarray(same, dtype=np.float64)
-    if not len(wide):
-        return 0.0
-    bin_of = np.minimum((wide * bins).astype(np.int64), bins - 1)
-    gaps = np.bincount(bin_of, weights=wide - labels, minlength=bins)
-    return float(np.abs(gaps).sum() / len(wide))
-
-
-def _targets(same: NDArray[np.bool_]) -> Floats:
-    positive, negative = int(same.sum()), int((~same).sum())
+def _targets(same: NDArray[np.bool_], counts: Floats) -> Floats:
+    positive, negative = float(counts[same].sum()), float(counts[~same].sum())
     return np.asarray(np.where(same, (positive + 1) / (positive + 2), 1 / (negative + 2)), np.float64)
 
 
-def _newton(x: Floats, targets: Floats) -> tuple[float, float]:
-    """Slope and offset that minimise the cross entropy of 1 / (1 + exp(slope * x + offset)); the loss is convex."""
-    weights = np.array([0.0, _log_odds(1 - float(targets.mean()))])
+def _newton(x: Floats, targets: Floats, counts: Floats) -> tuple[float, float, float]:
+    """Slope and offset that minimise the cross entropy of 1 / (1 + exp(slope * x + offset)), and it; it is convex."""
+    weights = np.array([0.0, _log_odds(1 - float(np.average(targets, weights=counts)))])
     design = np.stack([x, np.ones_like(x)], axis=1)
-    loss = _loss(design @ weights, targets)
+    loss = _loss(design @ weights, targets, counts)
     for _ in range(MAX_STEPS):
-        step = _newton_step(design, weights, targets)
-        weights, before, loss = _line_search(design, weights, step, targets, loss)
-        if before - loss <= TOLERANCE * len(x):
+        step = _newton_step(design, weights, targets, counts)
+        weights, before, loss = _line_search(design, weights, step, targets, counts, loss)
+        if before - loss <= TOLERANCE * counts.sum():
             break
-    return float(weights[0]), float(weights[1])
+    return float(weights[0]), float(weights[1]), loss
 
 
-def _newton_step(design: Floats, weights: Floats, targets: Floats) -> Floats:
+def _newton_step(design: Floats, weights: Floats, targets: Floats, counts: Floats) -> Floats:
     likelihood = _sigmoid(-(design @ weights))
-    gradient = design.T @ (targets - likelihood)
-    curvature = (design * (likelihood * (1 - likelihood))[:, None]).T @ design
+    gradient = design.T @ (counts * (targets - likelihood))
+    curvature = (design * (counts * likelihood * (1 - likelihood))[:, None]).T @ design
     return np.asarray(np.linalg.solve(curvature + 1e-12 * np.eye(2), gradient), np.float64)
 
 
 def _line_search(
-    design: Floats, weights: Floats, step: Floats, targets: Floats, loss: float
+    design: Floats, weights: Floats, step: Floats, targets: Floats, counts: Floats, loss: float
 ) -> tuple[Floats, float, float]:
     """The first of full, half, quarter ... step that lowers the loss; the weights as they were when none does."""
     for halvings in range(30):
         tried = weights - step / 2**halvings
-        found = _loss(design @ tried, targets)
+        found = _loss(design @ tried, targets, counts)
         if found < loss:
             return tried, loss, found
     return weights, loss, loss
 
 
-def _loss(exponents: Floats, targets: Floats) -> float:
+def _loss(exponents: Floats, targets: Floats, counts: Floats) -> float:
     """Cross entropy of 1 / (1 + exp(z)) against the targets, stable for large z."""
-    return float((np.logaddexp(0.0, exponents) - (1 - targets) * exponents).sum())
+    return float((counts * (np.logaddexp(0.0, exponents) - (1 - targets) * exponents)).sum())
+
+
+def _pooled(distances: Floats, values: Floats, counts: Floats) -> list[tuple[float, float, float]]:
+    """Blocks (mean distance, share of same pairs, pairs) whose share falls from one to the next, distances rising."""
+    blocks: list[tuple[float, float, float]] = []
+    for new in _levels(distances, values, counts):
+        while blocks and blocks[-1][1] <= new[1]:
+            new = _merged(blocks.pop(), new)
+        blocks.append(new)
+    return blocks
+
+
+def _levels(distances: Floats, values: Floats, counts: Floats) -> list[tuple[float, float, float]]:
+    """One block per distance that occurs: equal distances have one likelihood."""
+    levels, place = np.unique(distances, return_inverse=True)
+    pairs, same = np.bincount(place, counts), np.bincount(place, counts * values)
+    return list(zip(levels.tolist(), (same / pairs).tolist(), pairs.tolist(), strict=True))
+
+
+def _merged(first: tuple[float, float, float], second: tuple[float, float, float]) -> tuple[float, float, float]:
+    pairs = first[2] + second[2]
+    distance, share = ((first[at] * first[2] + second[at] * second[2]) / pairs for at in (0, 1))
+    return distance, min(1.0, share), pairs
+
+
+def _numbers(stored: object) -> tuple[float, ...]:
+    if not isinstance(stored, Sequence) or isinstance(stored, str):
+        raise ValueError("knots must be a list of numbers")
+    return tuple(float(str(value)) for value in stored)
 
 
 def _sigmoid(z: Floats) -> Floats:

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from reid_engine.calibration import Calibration
+from reid_engine.calibration import Curve
 from reid_engine.contracts import Ranking
 from reid_engine.errors import BundleMismatch
 from reid_engine.workers import Workers
@@ -95,7 +95,7 @@ class Ranker:
     """
 
     attention: Attention
-    calibration: Calibration
+    calibration: Curve
     exhaustive_rows: int | None = None
     workers: Workers = field(default_factory=lambda: Workers(1))
 

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reid_engine.calibration import Calibration, expected_calibration_error, fit_platt
+from reid_engine.calibration import (
+    Calibration,
+    Isotonic,
+    expected_calibration_error,
+    fit_isotonic,
+    fit_platt,
+    fit_power,
+    reliability,
+)
 from reid_engine.errors import BadDataset, BundleCorrupt
 
 
@@ -104,7 +113,10 @@ def test_a_calibration_survives_its_manifest_to_the_last_bit() -> None:
 @pytest.mark.parametrize(
     "stored",
     [{}, {"kind": "isotonic", "a": 1, "b": 0}, {"kind": "platt", "a": -1, "b": 0}, {"kind": "platt", "a": "x", "b": 0}]
-    + [{"kind": "platt", "a": math.nan, "b": 0}, {"kind": "platt", "a": 1}],
+    + [{"kind": "platt", "a": math.nan, "b": 0}, {"kind": "platt", "a": 1}]
+    + [{"kind": "power", "a": 1, "b": 0}, {"kind": "power", "a": 1, "b": 0, "power": -1}]
+    + [{"kind": "isotonic", "distances": [0, 1], "likelihoods": [0.1, 0.9]}]
+    + [{"kind": "isotonic", "distances": [], "likelihoods": []}, {"kind": "isotonic", "distances": "01"}],
 )
 def test_a_foreign_calibration_is_refused(stored: dict[str, object]) -> None:
     with pytest.raises(BundleCorrupt, match="calibration"):
@@ -117,3 +129,75 @@ def test_the_calibration_error_is_the_gap_and_zero_without_pairs() -> None:
     assert expected_calibration_error(np.full(10, 0.8), same) == pytest.approx(0.5)
     assert expected_calibration_error(np.array([1.0, 0.0]), np.array([True, False])) == 0
     assert expected_calibration_error(np.empty(0), np.empty(0, bool)) == 0
+
+
+FITS = [fit_platt, fit_power, fit_isotonic]
+
+
+@pytest.mark.parametrize("fit", FITS)
+def test_a_pair_of_weight_three_counts_as_three_pairs(fit: Any) -> None:
+    distances, same = pairs(6.0, -5.0, 400)
+    weights = np.random.default_rng(1).integers(0, 4, 400)
+    told = fit(np.repeat(distances, weights), np.repeat(same, weights)).likelihood(distances)
+    assert fit(distances, same, weights=weights).likelihood(distances) == pytest.approx(told, abs=2e-3)
+
+
+def test_a_curve_that_levels_off_is_found_by_its_power() -> None:
+    rng = np.random.default_rng(0)
+    distances = rng.uniform(0, 2, 40_000)
+    same = rng.random(40_000) < 1 / (1 + np.exp(3.0 * distances**3 - 2.0))
+    fitted = fit_power(distances, same)
+    assert (fitted.power, fitted.a) == (3.0, pytest.approx(3.0, rel=0.05))
+    line = fit_platt(distances, same)
+    errors = [expected_calibration_error(curve.likelihood(distances), same) for curve in (fitted, line)]
+    assert errors[0] < 0.01 < errors[1]
+
+
+def test_the_power_of_a_straight_curve_is_one() -> None:
+    assert fit_power(*pairs(6.0, -5.0)).power == 1.0
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 2, width=32), st.booleans()), min_size=2, max_size=40).filter(
+        lambda rows: len({same for _, same in rows}) == 2
+    )
+)
+@settings(max_examples=100, deadline=None)
+def test_isotonic_steps_are_the_nearest_falling_ones(rows: list[tuple[float, bool]]) -> None:
+    """Against the formula min over starts of max over ends of the mean between them, at every distance."""
+    distances, same = (np.array(column) for column in zip(*rows, strict=True))
+    levels = np.unique(distances)
+    sums = np.array([same[distances == level].sum() for level in levels], float)
+    counts = np.array([(distances == level).sum() for level in levels], float)
+    steps = [
+        min(max(sums[low:high + 1].sum() / counts[low:high + 1].sum() for high in range(at, len(levels)))
+            for low in range(at + 1))
+        for at in range(len(levels))
+    ]
+    fitted = fit_isotonic(distances, same)
+    assert sorted(set(np.round(fitted.likelihoods, 9))) == sorted(set(np.round(steps, 9)))
+    shown = fitted.likelihood(np.linspace(0, 2, 40))
+    assert (np.diff(shown) <= 1e-7).all() and shown.min() >= 0 and shown.max() <= 1
+
+
+@pytest.mark.parametrize("fit", FITS)
+def test_every_kind_survives_its_manifest(fit: Any) -> None:
+    fitted = fit(*pairs(6.0, -5.0, 300))
+    assert Calibration.from_dict(json.loads(json.dumps(fitted.as_dict()))) == fitted
+
+
+def test_bundles_written_before_there_were_kinds_read_as_platts() -> None:
+    assert Calibration.from_dict({"kind": "platt", "a": 2.0, "b": -1.0}) == Calibration(2.0, -1.0)
+    assert Calibration(2.0, -1.0).as_dict() == {"kind": "platt", "a": 2.0, "b": -1.0}
+
+
+def test_an_isotonic_curve_is_straight_between_its_knots_and_level_beyond() -> None:
+    curve = Isotonic((0.5, 1.0), (0.8, 0.2))
+    assert curve.likelihood(np.array([0.0, 0.5, 0.75, 1.0, 2.0])) == pytest.approx([0.8, 0.8, 0.5, 0.2, 0.2])
+
+
+def test_reliability_tells_said_and_so_by_bin() -> None:
+    found = reliability(np.array([0.1, 0.1, 0.9]), np.array([False, True, True]), bins=2, weights=np.array([1, 1, 4]))
+    assert found.likelihood == pytest.approx([0.1, 0.9]) and found.share == pytest.approx([0.5, 1.0])
+    assert found.pairs == pytest.approx([2, 4])
+    assert found.error == pytest.approx((2 * 0.4 + 4 * 0.1) / 6)
