@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,12 +18,15 @@ from torch import Tensor
 
 from reid_engine import bundle
 from reid_engine.augment import normalise, pixels
-from reid_engine.calibration import Calibration
+from reid_engine.calibration import Calibration, Curve
 from reid_engine.contracts import Ranking
 from reid_engine.errors import BadConfig, BundleMismatch
 from reid_engine.photo import views_of
 from reid_engine.ranking import Attention, Ranker
 from reid_engine.workers import Workers
+
+if TYPE_CHECKING:
+    from reid_engine.explain import Explanation
 
 BATCH = 16  # small enough for a worker's cache: 350 crops/s a core (OSNet x0.25, 256x128), 140 with 64
 FLOAT16_LIMIT = 65_504.0
@@ -62,7 +65,7 @@ class Engine:
         return self._ranker.attention.dim
 
     @property
-    def calibration(self) -> Calibration:
+    def calibration(self) -> Curve:
         """How this bundle's distances become likelihoods."""
         return self._ranker.calibration
 
@@ -85,6 +88,12 @@ class Engine:
     ) -> Ranking:
         """The `limit` nearest of the gallery rows: query (D,), features (N, D), ids (N,); see ranking.Ranker.rank."""
         return self._ranker.rank(query, features, ids, limit)
+
+    def explain(self, photo: Image.Image, crop: Image.Image) -> Explanation:
+        """Which regions of the photo and of the crop carried the distance between them; see explain.explain."""
+        from reid_engine.explain import explain
+
+        return explain(self._model, self._preprocessing, photo, crop)
 
     def _features(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """Pictures -> (N, D) float32, batch by batch."""

@@ -58,7 +58,7 @@ def explain(
 ) -> Explanation:
     """The pair as a search sees it: the photo enhanced, both under the bundle's preprocessing and views.
 
-    The query map lies over `enhance(photo)`, which may be padded. `model` in eval mode.
+    The query map lies over `enhance(photo)`, which may be padded; of a wide photo that view alone is explained. `model` in eval mode.
     """
     views = tuple(preprocessing.get("views") or ("plain",))
     device = next(model.parameters()).device
