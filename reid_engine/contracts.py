@@ -139,8 +139,22 @@ class EvalRow:
 
 
 @dataclass(frozen=True)
+class CameraPair:
+    """Figures 0..1 of the queries of one camera with a match before another, against that other's crops alone."""
+
+    query_camera: int
+    gallery_camera: int
+    queries: int
+    rank1: float
+    mean_ap: float
+
+
+@dataclass(frozen=True)
 class EvalReport:
-    """Figures of one bundle on one data set: diff attention beside plain cosine, and what was skipped."""
+    """Figures of one bundle on one data set: diff attention beside plain cosine, and what was skipped.
+
+    `extra` holds single figures by name (intervals, calibration, open set), `cameras` the camera pairs of the first row.
+    """
 
     dataset: str
     queries: int
@@ -148,3 +162,4 @@ class EvalReport:
     skipped_queries: int
     rows: tuple[EvalRow, ...]
     extra: dict[str, float] = field(default_factory=dict)
+    cameras: tuple[CameraPair, ...] = ()

@@ -71,3 +71,15 @@ class TrainingStopped(ReidError):
     """A run stopped by Ctrl-C; `data` holds the epoch and the checkpoint's path, the message how to go on."""
 
     code = "training_stopped"
+
+
+class ReportUnwritten(ReidError):
+    """A report, an export or a picture that could not be written where it was asked for."""
+
+    code = "report_unwritten"
+
+
+class ExportFailed(ReidError):
+    """An exported graph that does not answer as the bundle does; `data['difference']` says how far it is off."""
+
+    code = "export_failed"

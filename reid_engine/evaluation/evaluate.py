@@ -7,23 +7,32 @@ keeps it), and both orders come out of one Engine.rank: so the figures are those
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..contracts import EvalReport, EvalRow, Ranking
+from ..contracts import CameraPair, EvalReport, EvalRow, Ranking
 from ..data.loaders import crop_batches, photo_of
 from ..data.records import Dataset, Record
 from ..errors import BadConfig, BadDataset
-from .metrics import TILE_CELLS, Figures, Identities, Scores, figures, gathered, intervals, score_tile
+from .cameras import Cell, camera_pairs, camera_scores
+from .likelihoods import SEEN_FROM, Believed, cross_fitted
+from .metrics import TILE_CELLS, Figures, Identities, Scores, figures, gathered, intervals, paired_intervals, score_tile
+from .observe import Halves, Observed, joined, observe
+from .openset import OpenSet, open_set
+from .rerank import rerank
 
 DIFF_ATTENTION = "diff attention"
 PLAIN_COSINE = "plain cosine"
+RERANKED = " + re-ranking"
+KEPT_CELLS = 16_000_000
 
 Progress = Callable[[int, int], None]
 Float16s = NDArray[np.float16]
+Vectors = NDArray[np.float32]
 
 
 class Ranker(Protocol):
@@ -36,19 +45,51 @@ class Ranker(Protocol):
     def rank(self, query: NDArray[np.float32], features: Float16s, ids: NDArray[np.int64], limit: int) -> Ranking: ...
 
 
-def evaluate(engine: Ranker, dataset: Dataset, progress: Progress = lambda done, total: None) -> EvalReport:
-    """Diff attention beside plain cosine on the query and gallery parts of `dataset`, with 95% intervals in `extra`.
+@dataclass(frozen=True)
+class Study:
+    """A report and what its curves and sheets are drawn from.
 
-    `progress(done, total)` counts the pictures. Raises BadDataset where a part is empty or a picture is broken,
-    BadConfig where the engine ranks only a shortlist of a gallery of this size.
+    `observed` by row name for the rows that come out of a search, `scores` by row name for all, `believed` by kind of
+    calibration, `absent` None where it cannot be measured.
+    """
+
+    report: EvalReport
+    dataset: Dataset
+    scores: dict[str, Scores]
+    observed: dict[str, Observed]
+    believed: dict[str, Believed]
+    absent: OpenSet | None
+
+
+def evaluate(engine: Ranker, dataset: Dataset, progress: Progress = lambda done, total: None) -> EvalReport:
+    """The report of `study`."""
+    return study(engine, dataset, progress).report
+
+
+def study(
+    engine: Ranker, dataset: Dataset, progress: Progress = lambda done, total: None, again: bool = False,
+) -> Study:
+    """Diff attention beside plain cosine on the query and gallery parts of `dataset`; `again` adds re-ranked rows.
+
+    `progress(done, total)` counts the pictures, then the rows of the re-ranking. Raises BadDataset where a part is
+    empty or a picture is broken, BadConfig where the engine ranks only a shortlist of a gallery of this size.
     """
     if not dataset.query or not dataset.gallery:
         raise BadDataset(f"{dataset.name} needs query and gallery crops to be evaluated", name=dataset.name)
     total = len(dataset.query) + len(dataset.gallery)
     features = gallery_features(engine, dataset.gallery, lambda done: progress(done, total))
     tiles = list(_tiles(engine, dataset, features, lambda done: progress(len(dataset.gallery) + done, total)))
-    attended, plain = gathered(first for first, _ in tiles), gathered(second for _, second in tiles)
-    return _report(dataset, {DIFF_ATTENTION: attended, PLAIN_COSINE: plain})
+    observed = {name: joined([tile.observed[name] for tile in tiles]) for name in (DIFF_ATTENTION, PLAIN_COSINE)}
+    scores = {name: found.scores for name, found in observed.items()}
+    if again:
+        vectors = np.concatenate([tile.vectors for tile in tiles])
+        scores |= _reranked(engine, dataset, vectors, features, progress)
+    return _study(engine, dataset, scores, observed, camera_pairs(tile.cameras for tile in tiles))
+
+
+def rows_of(dataset: Dataset) -> int:
+    """How many rows an engine must be willing to score exactly: re-ranking asks for queries and gallery at once."""
+    return len(dataset.query) + len(dataset.gallery)
 
 
 def gallery_features(engine: Ranker, records: tuple[Record, ...], done: Callable[[int], None]) -> Float16s:
@@ -60,51 +101,133 @@ def gallery_features(engine: Ranker, records: tuple[Record, ...], done: Callable
     return np.concatenate(batches)
 
 
-def _tiles(
-    engine: Ranker, dataset: Dataset, features: Float16s, done: Callable[[int], None],
-) -> Iterator[tuple[Scores, Scores]]:
-    """(diff attention, plain cosine) scores of consecutive queries, so many at a time that memory stays bounded."""
-    gallery = _identities(dataset.gallery)
-    step = max(1, TILE_CELLS // len(gallery))
-    for start in range(0, len(dataset.query), step):
+@dataclass(frozen=True)
+class _Tile:
+    """A few queries: what was observed by row name, scores by camera pair, and their features (T, D)."""
+
+    observed: dict[str, Observed]
+    cameras: dict[Cell, Scores]
+    vectors: Vectors
+
+
+def _tiles(engine: Ranker, dataset: Dataset, features: Float16s, done: Callable[[int], None]) -> Iterator[_Tile]:
+    """Consecutive queries, so many at a time that memory stays bounded."""
+    queries, gallery = _identities(dataset.query), _identities(dataset.gallery)
+    halves, step = Halves.of(queries, gallery), max(1, TILE_CELLS // len(gallery))
+    for start in range(0, len(queries), step):
         records = dataset.query[start : start + step]
-        rows = [_distances(engine, record, features) for record in records]
-        attended, plain = (np.stack(matrix) for matrix in zip(*rows, strict=True))
-        queries = _identities(records)
-        yield score_tile(attended, queries, gallery), score_tile(plain, queries, gallery)
+        vectors = np.stack([engine.query_features([photo_of(record)]) for record in records])
+        attended, plain = distances(engine, vectors, features)
+        those, half = queries.rows(start, start + step), halves.rows(start, start + step)
+        observed = {name: observe(matrix, those, gallery, half)
+                    for name, matrix in ((DIFF_ATTENTION, attended), (PLAIN_COSINE, plain))}
+        yield _Tile(observed, camera_scores(attended, those, gallery), vectors)
         done(start + len(records))
 
 
-def _distances(
-    engine: Ranker, record: Record, features: Float16s,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(G,) attended distances and (G,) negated cosines of one query, in the order of the gallery."""
+def distances(engine: Ranker, vectors: Vectors, features: Float16s) -> tuple[Vectors, Vectors]:
+    """Queries (T, D) and gallery (G, D) -> (T, G) attended distances and (T, G) plain ones, in the gallery's order.
+
+    The plain distance is that of the directions, sqrt(2 - 2 cosine): the same order as by cosine, on 0..2.
+    """
+    rows = [_distances(engine, vector, features) for vector in vectors]
+    attended, cosine = (np.stack(matrix) for matrix in zip(*rows, strict=True))
+    return attended, np.sqrt(np.clip(2 - 2 * cosine, 0, None))
+
+
+def _distances(engine: Ranker, vector: Vectors, features: Float16s) -> tuple[Vectors, Vectors]:
+    """(G,) attended distances and (G,) cosines of one query (D,), in the order of the gallery."""
     ids = np.arange(len(features), dtype=np.int64)
-    ranking = engine.rank(engine.query_features([photo_of(record)]), features, ids, len(ids))
+    ranking = engine.rank(vector, features, ids, len(ids))
     if len(ranking.ids) != len(ids) or not ranking.exact:
         raise BadConfig(
             f"the engine ranked {len(ranking.ids)} of {len(ids)} crops; an evaluation needs all of them: "
             "raise its exhaustive_rows", option="exhaustive_rows",
         )
-    attended, plain = np.empty(len(ids), np.float32), np.empty(len(ids), np.float32)
-    attended[ranking.ids], plain[ranking.ids] = ranking.distances, -ranking.cosine
-    return attended, plain
+    attended, cosine = np.empty(len(ids), np.float32), np.empty(len(ids), np.float32)
+    attended[ranking.ids], cosine[ranking.ids] = ranking.distances, ranking.cosine
+    return attended, cosine
 
 
 def _identities(records: tuple[Record, ...]) -> Identities:
     return Identities.of([record.person_id for record in records], [record.camera_id for record in records])
 
 
-def _report(dataset: Dataset, scores: dict[str, Scores]) -> EvalReport:
-    extra = {
+def _reranked(
+    engine: Ranker, dataset: Dataset, vectors: Vectors, features: Float16s, progress: Progress
+) -> dict[str, Scores]:
+    """Scores of both distances after re-ranking, over queries and gallery together."""
+    queries, gallery = _identities(dataset.query), _identities(dataset.gallery)
+    everything = np.concatenate([vectors.astype(np.float16), features])
+    probes = np.concatenate([vectors, features.astype(np.float32)])
+    rows = _Rows(engine, probes, everything)
+    found: dict[str, Scores] = {}
+    for column, name in enumerate((DIFF_ATTENTION, PLAIN_COSINE)):
+        tiles = rerank(lambda numbers, at=column: rows(numbers)[at], len(queries), len(probes), progress=progress)
+        found[name + RERANKED] = gathered(
+            score_tile(final, queries.rows(int(tile[0]), int(tile[-1]) + 1), gallery) for tile, final in tiles)
+    return found
+
+
+class _Rows:
+    """Both distances of some rows to everything; kept where all of them fit in memory, else computed at each call."""
+
+    def __init__(self, engine: Ranker, probes: Vectors, everything: Float16s) -> None:
+        self.engine, self.probes, self.everything = engine, probes, everything
+        self.kept: tuple[Vectors, Vectors] | None = None
+        if len(probes) ** 2 <= KEPT_CELLS:
+            self.kept = distances(engine, probes, everything)
+
+    def __call__(self, numbers: NDArray[np.int64]) -> tuple[Vectors, Vectors]:
+        if self.kept is not None:
+            return self.kept[0][numbers], self.kept[1][numbers]
+        return distances(self.engine, self.probes[numbers], self.everything)
+
+
+def _study(
+    engine: Ranker, dataset: Dataset, scores: dict[str, Scores], observed: dict[str, Observed],
+    cameras: tuple[CameraPair, ...],
+) -> Study:
+    attended = observed[DIFF_ATTENTION]
+    believed = cross_fitted(attended.pairs, getattr(engine, "calibration", None))
+    absent = open_set(attended)
+    extra = _intervals(scores) | _believed_facts(believed) | _absent_facts(absent)
+    rows = tuple(_row(name, figures(row)) for name, row in scores.items())
+    sizes = (len(dataset.query), len(dataset.gallery), attended.scores.skipped)
+    return Study(EvalReport(dataset.name, *sizes, rows, extra, cameras), dataset, scores, observed, believed, absent)
+
+
+def _intervals(scores: dict[str, Scores]) -> dict[str, float]:
+    """95% intervals of every row, and of diff attention minus plain cosine."""
+    found = {
         f"{name} {figure} {side}": value
         for name, row in scores.items()
         for figure, interval in intervals(row).items()
         for side, value in zip(("low", "high"), interval, strict=True)
     }
-    rows = tuple(_row(name, figures(row)) for name, row in scores.items())
-    skipped = scores[DIFF_ATTENTION].skipped
-    return EvalReport(dataset.name, len(dataset.query), len(dataset.gallery), skipped, rows, extra)
+    gaps = paired_intervals(scores[DIFF_ATTENTION], scores[PLAIN_COSINE])
+    return found | {
+        f"gain {figure}{side}": value
+        for figure, interval in gaps.items()
+        for side, value in zip(("", " low", " high"), interval, strict=True)
+    }
+
+
+def _believed_facts(believed: dict[str, Believed]) -> dict[str, float]:
+    """Expected calibration errors by kind, and the shares of same pairs they were measured on."""
+    facts = {f"calibration {kind} error {over}": getattr(found, over).error
+             for kind, found in believed.items() for over in ("every", "likely", "hits")}
+    for found in believed.values():
+        facts["calibration pairs"] = float(found.every.pairs.sum())
+        facts["calibration same share"] = float((found.every.pairs * found.every.share).sum() / found.every.pairs.sum())
+    return facts | ({"calibration likely from": SEEN_FROM} if believed else {})
+
+
+def _absent_facts(absent: OpenSet | None) -> dict[str, float]:
+    if absent is None:
+        return {}
+    return {"open set detected": absent.detected, "open set false alarms": absent.false_alarms,
+            "open set threshold": absent.threshold}
 
 
 def _row(name: str, found: Figures) -> EvalRow:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 RANKS = (1, 5, 10, 20)
+FIGURES = ("rank1", "mean_ap", "mean_inp")
 TILE_CELLS = 4_000_000
 
 Floats = NDArray[np.float64]
@@ -149,11 +150,32 @@ def intervals(scores: Scores, rounds: int = 1000, seed: int = 0) -> dict[str, tu
     """
     if not len(scores.ap):
         return {}
-    values = np.stack([scores.first_rank == 1, scores.ap, scores.inp], axis=1).astype(np.float64)
-    draws = _person_draws(values, scores.person_ids, np.random.default_rng(seed), rounds)
+    draws = _person_draws(_values(scores), scores.person_ids, np.random.default_rng(seed), rounds)
     low, high = np.percentile(draws, [2.5, 97.5], axis=0)
-    names = ("rank1", "mean_ap", "mean_inp")
-    return {name: (float(low[column]), float(high[column])) for column, name in enumerate(names)}
+    return {name: (float(low[column]), float(high[column])) for column, name in enumerate(FIGURES)}
+
+
+def paired_intervals(
+    first: Scores, second: Scores, rounds: int = 1000, seed: int = 0,
+) -> dict[str, tuple[float, float, float]]:
+    """(difference, low, high) of `first` minus `second` for rank1, mean_ap and mean_inp, 95% bootstrap.
+
+    The same people are drawn for both, so what is hard about a person cancels. Raises ValueError where the two are not
+    scores of the same queries.
+    """
+    if not np.array_equal(first.person_ids, second.person_ids):
+        raise ValueError("only two scores of the same queries can be compared")
+    if not len(first.ap):
+        return {}
+    gaps = _values(first) - _values(second)
+    draws = _person_draws(gaps, first.person_ids, np.random.default_rng(seed), rounds)
+    columns = (gaps.mean(axis=0), *np.percentile(draws, [2.5, 97.5], axis=0))
+    return {name: tuple(float(column[at]) for column in columns) for at, name in enumerate(FIGURES)}  # type: ignore[misc]
+
+
+def _values(scores: Scores) -> Floats:
+    """(V, 3) per query: whether the first hit is right, average precision, inverse negative penalty."""
+    return np.stack([scores.first_rank == 1, scores.ap, scores.inp], axis=1).astype(np.float64)
 
 
 def _person_draws(values: Floats, people: NDArray[np.int64], rng: np.random.Generator, rounds: int) -> Floats:

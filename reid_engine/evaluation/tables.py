@@ -8,7 +8,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from ..contracts import EvalReport, EvalRow
+from ..contracts import CameraPair, EvalReport, EvalRow
 from .metrics import RANKS
 
 COLUMNS = (*(f"Rank-{rank}" for rank in RANKS), "mAP", "mINP")
@@ -26,8 +26,38 @@ def as_markdown(report: EvalReport) -> str:
         "",
         "95% intervals (people drawn with replacement):",
         *(f"- {row.name}: {_intervals(report, row.name)}" for row in report.rows),
+        *_gain_lines(report),
+        *_note_lines(report),
+        *_belief_lines(report),
+        *_open_set_lines(report),
     ]
     return "\n".join(lines) + "\n"
+
+
+def cameras_markdown(report: EvalReport) -> str:
+    """Rank-1 / mAP of each query camera (rows) against each gallery camera (columns), in percent."""
+    columns = sorted({pair.gallery_camera for pair in report.cameras})
+    found = {(pair.query_camera, pair.gallery_camera): pair for pair in report.cameras}
+    lines = [
+        "Rank-1 / mAP of each query camera against each gallery camera alone, diff attention, %:",
+        "",
+        "| query camera | " + " | ".join(f"camera {camera}" for camera in columns) + " |",
+        "|" + "---|" * (len(columns) + 1),
+    ]
+    for camera in sorted({pair.query_camera for pair in report.cameras}):
+        lines.append(f"| camera {camera} | " + " | ".join(_cell(found.get((camera, c))) for c in columns) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def cameras_csv(report: EvalReport) -> str:
+    """One line per pair of cameras, figures 0..1."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["query_camera", "gallery_camera", "queries", "rank1", "mean_ap"])
+    for pair in report.cameras:
+        place = [pair.query_camera, pair.gallery_camera, pair.queries]
+        writer.writerow([*place, f"{pair.rank1:.6f}", f"{pair.mean_ap:.6f}"])
+    return text.getvalue()
 
 
 def as_csv(report: EvalReport) -> str:
@@ -52,7 +82,7 @@ def as_dict(report: EvalReport) -> dict[str, Any]:
     values = asdict(report)
     for row in values["rows"]:
         row["cmc"] = {str(rank): share for rank, share in row["cmc"].items()}
-    values["rows"] = list(values["rows"])
+    values["rows"], values["cameras"] = list(values["rows"]), list(values["cameras"])
     return values
 
 
@@ -71,6 +101,60 @@ def _intervals(report: EvalReport, name: str) -> str:
         if low is not None and high is not None:
             found.append(f"{label} {100 * low:.1f} to {100 * high:.1f}")
     return ", ".join(found) or "none: every query was skipped"
+
+
+def _gain_lines(report: EvalReport) -> list[str]:
+    """How much diff attention adds to plain cosine, with the interval over the same people."""
+    if "gain mean_ap" not in report.extra:
+        return []
+    return ["- diff attention minus plain cosine, the same people drawn for both: "
+            + ", ".join(_gain(report, figure, label) for figure, label in (("mean_ap", "mAP"), ("rank1", "Rank-1")))]
+
+
+def _gain(report: EvalReport, figure: str, label: str) -> str:
+    mean, low, high = (100 * report.extra[f"gain {figure}{side}"] for side in ("", " low", " high"))
+    return f"{label} {mean:+.1f} ({low:+.1f} to {high:+.1f})"
+
+
+def _note_lines(report: EvalReport) -> list[str]:
+    if not any("re-ranking" in row.name for row in report.rows):
+        return []
+    return ["", "Re-ranking (k-reciprocal, k1 = 20, k2 = 6, weight 0.3) compares all queries and crops with each "
+                "other; a search of one photo cannot, so those rows are no figures of a search."]
+
+
+def _belief_lines(report: EvalReport) -> list[str]:
+    """Expected calibration errors of each kind of calibration."""
+    kinds = [name.split(" error every")[0].removeprefix("calibration ")
+             for name in report.extra if name.endswith(" error every")]
+    if not kinds:
+        return []
+    share, least = (report.extra[f"calibration {name}"] for name in ("same share", "likely from"))
+    return [
+        "",
+        "Expected calibration error on people not used to fit (the people halved, each half judged by the other's fit; "
+        f"{100 * share:.1f} % of the pairs are the same person; as shipped: the bundle's own, on the whole gallery):",
+        "",
+        f"| calibration | all pairs | pairs said to be the same with {least:g} or more | 20 nearest crops of a query |",
+        "|---|---|---|---|",
+        *(f"| {kind} | {_errors(report, kind)} |" for kind in kinds),
+    ]
+
+
+def _errors(report: EvalReport, kind: str) -> str:
+    return " | ".join(f"{report.extra[f'calibration {kind} error {over}']:.4f}" for over in ("every", "likely", "hits"))
+
+
+def _open_set_lines(report: EvalReport) -> list[str]:
+    if "open set detected" not in report.extra:
+        return []
+    found, alarms = (100 * report.extra[f"open set {name}"] for name in ("detected", "false alarms"))
+    return ["", f"Open set: {found:.1f} % of absent people are said to be absent, {alarms:.1f} % of present ones too "
+                "(false alarms; the threshold is set at 5 % on the other half of the people)."]
+
+
+def _cell(pair: CameraPair | None) -> str:
+    return "" if pair is None else f"{100 * pair.rank1:.1f} / {100 * pair.mean_ap:.1f}"
 
 
 WRITERS = {"markdown": as_markdown, "csv": as_csv, "json": as_json}

@@ -15,10 +15,12 @@ from PIL import Image
 
 from reid_engine.contracts import EvalReport, EvalRow, Ranking
 from reid_engine.data import Dataset, Record
-from reid_engine.errors import BadConfig, BadDataset
+from reid_engine.errors import BadConfig, BadDataset, ReportUnwritten
 from reid_engine.evaluation import evaluate as evaluation
-from reid_engine.evaluation.evaluate import DIFF_ATTENTION, PLAIN_COSINE, evaluate
+from reid_engine.evaluation.evaluate import DIFF_ATTENTION, PLAIN_COSINE, RERANKED, evaluate, study
+from reid_engine.evaluation.folder import write_folder
 from reid_engine.evaluation.metrics import cmc_map_minp
+from reid_engine.evaluation.sheet import worst, write_sheet
 from reid_engine.evaluation.tables import WRITERS, as_csv, as_dict, as_json, as_markdown
 
 
@@ -116,6 +118,59 @@ def test_a_broken_gallery_picture_is_named(dataset: Dataset, tmp_path: Path) -> 
     broken = Record(tmp_path / "cut.png", 1, 2)
     with pytest.raises(BadDataset, match="cut.png cannot be used"):
         evaluate(ColourRanker(), replace(dataset, gallery=(broken,)))
+
+
+def test_re_ranked_rows_stand_beside_the_others_and_are_marked(dataset: Dataset) -> None:
+    found = study(ColourRanker(), dataset, again=True)
+    assert [row.name for row in found.report.rows] == [
+        DIFF_ATTENTION, PLAIN_COSINE, DIFF_ATTENTION + RERANKED, PLAIN_COSINE + RERANKED]
+    assert found.report.rows[:2] == evaluate(ColourRanker(), dataset).rows
+    assert "those rows are no figures of a search" in as_markdown(found.report)
+
+
+def test_re_ranking_without_the_memory_for_a_whole_matrix_gives_the_same(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = evaluate_again(dataset)
+    monkeypatch.setattr(evaluation, "KEPT_CELLS", 0)
+    assert evaluate_again(dataset) == whole
+
+
+def evaluate_again(dataset: Dataset) -> EvalReport:
+    return study(ColourRanker(), dataset, again=True).report
+
+
+def test_a_report_in_a_folder_is_tables_curves_and_the_worst_queries(dataset: Dataset, tmp_path: Path) -> None:
+    found = study(ColourRanker(), dataset)
+    written = {path.name: path for path in write_folder(tmp_path / "new" / "report", found)}
+    assert {"table.md", "table.csv", "table.json", "cameras.csv", "cmc.png", "precision_recall.png", "distances.png",
+            "cameras.png", "worst_queries.png"} <= set(written)
+    for path in written.values():
+        assert f"]({path.name})" in written["table.md"].read_text() or path.suffix != ".png"
+        if path.suffix == ".png":
+            with Image.open(path) as picture:
+                assert min(picture.size) >= 150 and len(picture.convert("L").getcolors(256) or []) > 8
+    assert "| camera 1 | " in written["table.md"].read_text()
+    assert json.loads(written["table.json"].read_text())["cameras"][0]["query_camera"] == 1
+
+
+def test_the_worst_queries_come_first(dataset: Dataset) -> None:
+    found = study(ColourRanker(), dataset)
+    rows = worst(found, 5)
+    assert [ap for _, ap, _ in rows] == sorted(found.scores[DIFF_ATTENTION].ap)[:5]
+    assert all(dataset.query[number].person_id != 99 for number, _, _ in rows)
+
+
+def test_the_sheet_frames_right_crops_green_and_others_red(dataset: Dataset, tmp_path: Path) -> None:
+    found = study(ColourRanker(), dataset)
+    colours = {colour for _, colour in Image.open(write_sheet(tmp_path / "s.png", found)).getcolors(1 << 20)}
+    assert {(42, 143, 106), (200, 85, 61)} <= colours
+
+
+def test_a_folder_that_cannot_be_written_is_named(dataset: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ReportUnwritten, match="file/report cannot be written: Not a directory"):
+        write_folder(tmp_path / "file" / "report", study(ColourRanker(), dataset))
 
 
 @pytest.fixture

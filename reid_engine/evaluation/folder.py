@@ -1,0 +1,54 @@
+"""A study as a folder: the table in three forms, the curves, the cameras, and the worst queries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import ReportUnwritten
+from .curves import write_curves
+from .evaluate import Study
+from .sheet import write_sheet
+from .tables import as_csv, as_json, as_markdown, cameras_csv, cameras_markdown
+
+SHEET = "worst_queries.png"
+
+
+def write_folder(folder: Path, study: Study) -> list[Path]:
+    """Writes table.md, .csv and .json, cameras.csv, the curves and the contact sheet; the files written.
+
+    Raises ReportUnwritten where the folder cannot be made or the disk is full.
+    """
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        pictures = [*write_curves(folder, study), write_sheet(folder / SHEET, study)]
+        return [*_texts(folder, study, [path.name for path in pictures]), *pictures]
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes one file, its folder as well. Raises ReportUnwritten."""
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ReportUnwritten(f"{path} cannot be written: {error.strerror or error}", path=str(path)) from error
+
+
+def _texts(folder: Path, study: Study, pictures: list[str]) -> list[Path]:
+    report = study.report
+    cameras = ["\n", cameras_markdown(report)] if report.cameras else []
+    shown = "".join(f"\n![{Path(name).stem.replace('_', ' ')}]({name})\n" for name in pictures)
+    texts = {
+        "table.md": "".join([as_markdown(report), *cameras, shown]), "table.csv": as_csv(report),
+        "table.json": as_json(report), "cameras.csv": cameras_csv(report),
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return [folder / name for name in texts]

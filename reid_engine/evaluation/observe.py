@@ -1,0 +1,159 @@
+"""What a report needs beyond the means, gathered tile by tile: memory does not grow with queries times gallery.
+
+Of every tile of queries only this stays: the scores, the precision at each recall, counts of pairs by distance, the
+nearest crops of each query, and the distances that decide whether a person is said to be present.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .metrics import Identities, Scores, gathered, score_tile
+
+LEVELS = np.linspace(0, 1, 101)
+NEAREST = 10
+FIRST_HITS = 20
+BINS = 4000
+WIDEST = 2.0
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Counts (2, 2, BINS) of pairs by half of the people, different (0) or same (1) person, and distance 0..WIDEST.
+
+    Only pairs within one half are counted, so that a calibration fitted on one half knows nobody of the other.
+    `hits` (2, 2, BINS) are those among them that are one of the query's FIRST_HITS nearest. `whole` (2, 2, BINS) holds
+    both for the whole gallery: all pairs, then hits, by different or same person.
+    """
+
+    counts: Ints
+    hits: Ints
+    whole: Ints
+
+    def __add__(self, other: Pairs) -> Pairs:
+        return Pairs(self.counts + other.counts, self.hits + other.hits, self.whole + other.whole)
+
+
+@dataclass(frozen=True)
+class Observed:
+    """One distance over the queries: Q queries, V of them valid, in their order.
+
+    `precision` (V, LEVELS) is the best precision at this recall or a higher one; `nearest` (Q, NEAREST) the gallery
+    rows of the nearest crops, -1 where the gallery is smaller; `present` (Q, NEAREST) their distances, `absent`
+    (Q, NEAREST) the smallest ones with the query's person taken out of the gallery, both filled up with infinity;
+    `valid` (Q,) where a match exists; `half` (Q,) the half of the people the query's person belongs to.
+    """
+
+    scores: Scores
+    precision: Floats
+    pairs: Pairs
+    nearest: Ints
+    present: Floats
+    absent: Floats
+    valid: Bools
+    half: Ints
+
+
+@dataclass(frozen=True)
+class Halves:
+    """The people in two halves: those asked for take turns by number, crops of nobody asked for by their place."""
+
+    queries: Ints
+    gallery: Ints
+
+    @classmethod
+    def of(cls, queries: Identities, gallery: Identities) -> Halves:
+        """The half of each query (Q,) and of each gallery crop (G,), 0 or 1."""
+        asked = np.unique(queries.person_ids)
+        place = np.searchsorted(asked, gallery.person_ids)
+        known = asked[np.minimum(place, len(asked) - 1)] == gallery.person_ids
+        return cls(
+            np.searchsorted(asked, queries.person_ids) % 2, np.where(known, place, np.arange(len(gallery))) % 2
+        )
+
+    def rows(self, start: int, stop: int) -> Halves:
+        return Halves(self.queries[start:stop], self.gallery)
+
+
+def observe(
+    distances: NDArray[np.floating], queries: Identities, gallery: Identities, halves: Halves
+) -> Observed:
+    """What stays of one tile: distances (T, G), T queries."""
+    same = gallery.person_ids == queries.person_ids[:, None]
+    own = same & (gallery.camera_ids == queries.camera_ids[:, None])
+    order = np.argsort(np.where(own, np.inf, distances), axis=1, kind="stable")
+    match = np.take_along_axis(same & ~own, order, axis=1)
+    valid = match.any(axis=1)
+    return Observed(
+        score_tile(distances, queries, gallery),
+        _precision(match[valid]),
+        _pairs(distances, same, own, halves),
+        _nearest(order, own),
+        _smallest(np.where(own, np.inf, distances)),
+        _smallest(np.where(same, np.inf, distances)),
+        valid,
+        halves.queries,
+    )
+
+
+def joined(parts: list[Observed]) -> Observed:
+    """One Observed from those of consecutive tiles; at least one."""
+    pairs = parts[0].pairs
+    for part in parts[1:]:
+        pairs = pairs + part.pairs
+    names = ("precision", "nearest", "present", "absent", "valid", "half")
+    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    return Observed(scores=gathered(part.scores for part in parts), pairs=pairs, **columns)
+
+
+def _precision(match: Bools) -> Floats:
+    """(V, G) matches in order of rank, own crops last -> interpolated precision (V, LEVELS)."""
+    found = np.cumsum(match, axis=1)
+    precision = np.where(match, found / np.arange(1, match.shape[1] + 1), 0.0)
+    best_from = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    needed = np.maximum(np.ceil(LEVELS[None] * found[:, -1:] - 1e-9), 1)
+    rank = np.stack([np.searchsorted(row, wanted) for row, wanted in zip(found, needed, strict=True)]) \
+        if len(match) else np.zeros((0, len(LEVELS)), np.int64)
+    return np.asarray(np.take_along_axis(best_from, rank, axis=1), np.float64)
+
+
+def _pairs(distances: NDArray[np.floating], same: Bools, own: Bools, halves: Halves) -> Pairs:
+    bins = np.clip(distances * (BINS / WIDEST), 0, BINS - 1).astype(np.int64)
+    key = (halves.queries[:, None] * 2 + same) * BINS + bins
+    within = (halves.queries[:, None] == halves.gallery) & ~own
+    every, first = _counted(key[~own]), _counted(_first(distances, ~own, key))
+    whole = np.stack([every.sum(axis=0), first.sum(axis=0)])
+    return Pairs(_counted(key[within]), _counted(_first(distances, within, key)), whole)
+
+
+def _first(distances: NDArray[np.floating], within: Bools, key: Ints) -> Ints:
+    """The keys of the FIRST_HITS nearest pairs of each query among those `within`."""
+    kept = np.where(within, distances, np.inf)
+    few = min(FIRST_HITS, kept.shape[1])
+    columns = np.argpartition(kept, few - 1, axis=1)[:, :few]
+    there = np.isfinite(np.take_along_axis(kept, columns, axis=1))
+    return np.asarray(np.take_along_axis(key, columns, axis=1)[there])
+
+
+def _counted(keys: Ints) -> Ints:
+    return np.bincount(keys, minlength=4 * BINS).reshape(2, 2, BINS)
+
+
+def _nearest(order: Ints, own: Bools) -> Ints:
+    """The first NEAREST gallery rows of each order, -1 beyond the crops that count."""
+    few = order[:, :NEAREST]
+    rows = np.where(np.take_along_axis(own, few, axis=1), -1, few)
+    return np.pad(rows, ((0, 0), (0, NEAREST - rows.shape[1])), constant_values=-1)
+
+
+def _smallest(distances: Floats) -> Floats:
+    few = min(NEAREST, distances.shape[1])
+    rows = np.sort(np.partition(distances, few - 1, axis=1)[:, :few], axis=1)
+    return np.pad(rows, ((0, 0), (0, NEAREST - few)), constant_values=np.inf).astype(np.float64)

@@ -1,0 +1,186 @@
+"""What a study keeps of its tiles, against the plain definitions on the whole matrix."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from reid_engine.calibration import Calibration, expected_calibration_error, fit_platt
+from reid_engine.evaluation.cameras import camera_pairs, camera_scores
+from reid_engine.evaluation.likelihoods import CENTRES, OWN, cross_fitted
+from reid_engine.evaluation.metrics import Identities, cmc_map_minp, intervals, paired_intervals, score
+from reid_engine.evaluation.observe import (
+    BINS,
+    FIRST_HITS,
+    LEVELS,
+    NEAREST,
+    Halves,
+    Observed,
+    joined,
+    observe,
+)
+from reid_engine.evaluation.openset import FALSE_ALARMS, detection, open_set
+
+QUERIES, GALLERY, PEOPLE, CAMERAS = 60, 240, 24, 4
+Sample = tuple[np.ndarray, Identities, Identities]
+
+
+@pytest.fixture(scope="module")
+def sample() -> Sample:
+    """Distances that know the person only vaguely; people 1..24, gallery person 0 is nobody's."""
+    rng = np.random.default_rng(4)
+    queries = Identities.of(rng.integers(1, PEOPLE + 1, QUERIES), rng.integers(1, CAMERAS + 1, QUERIES))
+    gallery = Identities.of(rng.integers(0, PEOPLE + 1, GALLERY), rng.integers(1, CAMERAS + 1, GALLERY))
+    same = queries.person_ids[:, None] == gallery.person_ids
+    distances = np.clip(rng.normal(np.where(same, 0.8, 1.3), 0.2), 0.01, 1.99).astype(np.float32)
+    return distances, queries, gallery
+
+
+def observed(sample: Sample, step: int = QUERIES) -> Observed:
+    distances, queries, gallery = sample
+    halves = Halves.of(queries, gallery)
+    return joined([
+        observe(distances[at:at + step], queries.rows(at, at + step), gallery, halves.rows(at, at + step))
+        for at in range(0, QUERIES, step)
+    ])
+
+
+def test_tiles_of_any_size_keep_the_same(sample: Sample) -> None:
+    whole, tiled = observed(sample), observed(sample, 7)
+    assert np.array_equal(whole.pairs.counts, tiled.pairs.counts)
+    assert np.array_equal(whole.pairs.hits, tiled.pairs.hits)
+    assert np.array_equal(whole.pairs.whole, tiled.pairs.whole)
+    for name in ("precision", "nearest", "present", "absent", "valid", "half"):
+        assert np.array_equal(getattr(whole, name), getattr(tiled, name)), name
+    assert np.array_equal(whole.scores.ap, tiled.scores.ap)
+
+
+def test_precision_at_each_recall_is_the_best_at_this_or_a_higher_one(sample: Sample) -> None:
+    distances, queries, gallery = sample
+    found = observed(sample)
+    for place, query in enumerate(np.flatnonzero(found.valid)):
+        kept = (gallery.person_ids != queries.person_ids[query]) | (gallery.camera_ids != queries.camera_ids[query])
+        order = np.argsort(distances[query][kept], kind="stable")
+        right = (gallery.person_ids[kept] == queries.person_ids[query])[order]
+        recall, precision = np.cumsum(right) / right.sum(), np.cumsum(right) / np.arange(1, len(right) + 1)
+        wanted = [precision[recall >= level - 1e-9].max() for level in LEVELS]
+        assert found.precision[place] == pytest.approx(wanted)
+
+
+def test_the_nearest_crops_leave_out_the_persons_own_camera(sample: Sample) -> None:
+    distances, queries, gallery = sample
+    found = observed(sample)
+    for query in range(QUERIES):
+        own = (gallery.person_ids == queries.person_ids[query]) & (gallery.camera_ids == queries.camera_ids[query])
+        order = np.argsort(np.where(own, np.inf, distances[query]), kind="stable")[:NEAREST]
+        assert np.array_equal(found.nearest[query], order)
+        assert found.present[query] == pytest.approx(distances[query][order])
+        others = distances[query][gallery.person_ids != queries.person_ids[query]]
+        assert found.absent[query] == pytest.approx(np.sort(others)[:NEAREST])
+
+
+def test_pairs_are_counted_within_one_half_of_the_people_and_once(sample: Sample) -> None:
+    distances, queries, gallery = sample
+    halves, pairs = Halves.of(queries, gallery), observed(sample).pairs
+    same = queries.person_ids[:, None] == gallery.person_ids
+    own = same & (queries.camera_ids[:, None] == gallery.camera_ids)
+    for half in (0, 1):
+        within = (halves.queries == half)[:, None] & (halves.gallery == half) & ~own
+        assert pairs.counts[half].sum(axis=1).tolist() == [(within & ~same).sum(), (within & same).sum()]
+        near = [min(FIRST_HITS, row.sum()) for row in within[halves.queries == half]]
+        assert pairs.hits[half].sum() == sum(near)
+    assert pairs.whole[0].sum() == (~own).sum()
+    assert pairs.whole[1].sum() == QUERIES * FIRST_HITS
+
+
+def test_no_person_is_in_both_halves_and_nobodys_crops_are_in_both(sample: Sample) -> None:
+    _, queries, gallery = sample
+    halves = Halves.of(queries, gallery)
+    for person in np.unique(queries.person_ids):
+        sides = np.r_[halves.queries[queries.person_ids == person], halves.gallery[gallery.person_ids == person]]
+        assert len(np.unique(sides)) == 1
+    nobody = halves.gallery[~np.isin(gallery.person_ids, queries.person_ids)]
+    assert set(nobody) == {0, 1}
+
+
+def test_errors_are_those_of_curves_fitted_on_the_other_half(sample: Sample) -> None:
+    """Recomputed from the pairs themselves; bins of 0.0005 stand for them."""
+    distances, queries, gallery = sample
+    halves, pairs = Halves.of(queries, gallery), observed(sample).pairs
+    same = queries.person_ids[:, None] == gallery.person_ids
+    own = same & (queries.camera_ids[:, None] == gallery.camera_ids)
+    side = [(halves.queries == half)[:, None] & (halves.gallery == half) & ~own for half in (0, 1)]
+    said = [fit_platt(distances[side[1 - half]], same[side[1 - half]]).likelihood(distances[side[half]])
+            for half in (0, 1)]
+    wanted = expected_calibration_error(np.concatenate(said), np.concatenate([same[part] for part in side]))
+    assert cross_fitted(pairs)["platt"].every.error == pytest.approx(wanted, abs=5e-4)
+
+
+def test_a_bundles_own_curve_is_judged_as_it_is(sample: Sample) -> None:
+    pairs = observed(sample).pairs
+    believed = cross_fitted(pairs, Calibration(0.0, 0.0))
+    share = pairs.whole[0, 1].sum() / pairs.whole[0].sum()
+    assert believed[OWN].every.error == pytest.approx(0.5 - share)
+    assert list(believed) == [OWN, "platt", "power", "isotonic"]
+
+
+def test_without_matches_nothing_is_calibrated_or_detected() -> None:
+    queries, gallery = Identities.of([1, 2], [1, 1]), Identities.of([3, 4, 5], [2, 2, 2])
+    found = observe(np.ones((2, 3), np.float32), queries, gallery, Halves.of(queries, gallery))
+    assert cross_fitted(found.pairs) == {}
+    assert open_set(found) is None
+    assert found.nearest[0].tolist() == [0, 1, 2] + [-1] * (NEAREST - 3)
+
+
+def test_the_absent_are_told_by_a_threshold_from_the_other_half() -> None:
+    rng = np.random.default_rng(0)
+    present, absent = rng.normal(0.7, 0.1, 4000), rng.normal(1.0, 0.1, 4000)
+    half, valid = np.arange(4000) % 2, np.ones(4000, bool)
+    found = detection(present, absent, valid, half)
+    assert found is not None
+    assert found.false_alarms == pytest.approx(FALSE_ALARMS, abs=0.01)
+    assert found.detected == pytest.approx(0.912, abs=0.02)  # P(N(1, .1) > .7 + 1.645 * .1)
+    assert found.threshold == pytest.approx(0.8645, abs=0.01)
+    assert (np.diff(found.curve) >= 0).all() and found.curve[-1] == 1
+
+
+def test_who_cannot_be_told_apart_is_detected_as_often_as_falsely() -> None:
+    rng = np.random.default_rng(1)
+    found = detection(rng.random(4000), rng.random(4000), np.ones(4000, bool), np.arange(4000) % 2)
+    assert found is not None and found.detected == pytest.approx(0.05, abs=0.015)
+
+
+def test_camera_pairs_are_evaluations_of_their_own(sample: Sample) -> None:
+    distances, queries, gallery = sample
+    tiles = [camera_scores(distances[at:at + 13], queries.rows(at, at + 13), gallery) for at in range(0, QUERIES, 13)]
+    for pair in camera_pairs(tiles):
+        asked, seen = queries.camera_ids == pair.query_camera, gallery.camera_ids == pair.gallery_camera
+        wanted = cmc_map_minp(
+            distances[np.ix_(asked, seen)], queries.person_ids[asked], gallery.person_ids[seen],
+            queries.camera_ids[asked], gallery.camera_ids[seen])
+        assert (pair.rank1, pair.mean_ap) == (pytest.approx(wanted.cmc[1]), pytest.approx(wanted.mean_ap))
+        assert pair.query_camera != pair.gallery_camera
+    assert len(camera_pairs(tiles)) == CAMERAS * (CAMERAS - 1)
+
+
+def test_a_paired_interval_is_narrower_than_both_and_holds_the_difference(sample: Sample) -> None:
+    distances, queries, gallery = sample
+    noise = np.random.default_rng(0).normal(0, 0.02, distances.shape).astype(np.float32)
+    first, second = score(distances, queries, gallery), score(distances + noise, queries, gallery)
+    mean, low, high = paired_intervals(first, second)["mean_ap"]
+    assert mean == pytest.approx(first.mean_ap - second.mean_ap)
+    assert low <= mean <= high
+    alone = intervals(first)["mean_ap"]
+    assert high - low < (alone[1] - alone[0]) / 3
+
+
+def test_a_run_beside_itself_differs_by_nothing_and_other_queries_are_refused(sample: Sample) -> None:
+    distances, queries, gallery = sample
+    scores = score(distances, queries, gallery)
+    assert paired_intervals(scores, scores)["rank1"] == (0, 0, 0)
+    with pytest.raises(ValueError, match="same queries"):
+        paired_intervals(scores, score(distances[:30], queries.rows(0, 30), gallery))
+
+
+def test_bins_cover_every_distance() -> None:
+    assert len(CENTRES) == BINS and CENTRES[0] > 0 and CENTRES[-1] < 2
