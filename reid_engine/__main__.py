@@ -1,4 +1,4 @@
-"""The engine without the web: `python -m reid_engine train|evaluate|search`."""
+"""The engine without the web: `python -m reid_engine train|evaluate|search|export`."""
 
 from __future__ import annotations
 
@@ -37,12 +37,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """The commands and their options. Shortened options are refused like unknown ones."""
     top = argparse.ArgumentParser(prog="python -m reid_engine", description=__doc__, allow_abbrev=False)
-    commands = top.add_subparsers(required=True, metavar="train|evaluate|search")
+    commands = top.add_subparsers(required=True, metavar="train|evaluate|search|export")
     training = commands.add_parser("train", help="train a bundle", allow_abbrev=False)
     add_train_options(training)
     training.set_defaults(run=run_train)
     _add_evaluate(commands.add_parser("evaluate", help="measure a bundle on a data set", allow_abbrev=False))
     _add_search(commands.add_parser("search", help="rank a folder of crops by a photo", allow_abbrev=False))
+    _add_export(commands.add_parser("export", help="write a bundle as two ONNX graphs", allow_abbrev=False))
     return top
 
 
@@ -50,6 +51,8 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--data", required=True, help="folder of the data set")
     command.add_argument("--format", default="market1501", choices=READERS, help="its format (default: %(default)s)")
     command.add_argument("--table", default="markdown", choices=("markdown", "csv", "json"), help="what to print")
+    command.add_argument("--out", type=Path, help="also write a report to this folder: table, curves, worst queries")
+    command.add_argument("--rerank", action="store_true", help="add rows with k-reciprocal re-ranking, marked")
     _add_engine(command)
     command.set_defaults(run=run_evaluate)
 
@@ -61,6 +64,12 @@ def _add_search(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="print JSON")
     _add_engine(command)
     command.set_defaults(run=run_search)
+
+
+def _add_export(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--out", required=True, type=Path, help="folder for extractor.onnx and diff_attention.onnx")
+    command.add_argument("--bundle", type=Path, default=SHIPPED, help="the model (default: the shipped one)")
+    command.set_defaults(run=run_export)
 
 
 def _add_engine(command: argparse.ArgumentParser) -> None:
@@ -87,11 +96,23 @@ def run_evaluate(options: argparse.Namespace) -> None:
     """Print the table of a bundle on a data set."""
     dataset = read(options.format, options.data, needs=("query", "gallery"))
     from .engine import Engine
-    from .evaluation.evaluate import evaluate
+    from .evaluation.evaluate import rows_of, study
+    from .evaluation.folder import write_folder
     from .evaluation.tables import WRITERS
 
-    engine = Engine(options.bundle, device=options.device, exhaustive_rows=len(dataset.gallery))
-    print(WRITERS[options.table](evaluate(engine, dataset)), end="")
+    engine = Engine(options.bundle, device=options.device, exhaustive_rows=rows_of(dataset))
+    found = study(engine, dataset, again=options.rerank)
+    print(WRITERS[options.table](found.report), end="")
+    if options.out is not None:
+        write_folder(options.out, found)
+
+
+def run_export(options: argparse.Namespace) -> None:
+    """Write both graphs and print, for each, how far its answers are from the bundle's."""
+    from .export import export
+
+    for graph in export(options.bundle, options.out):
+        print(f"{graph.path} (largest difference {graph.difference:.1e})")
 
 
 def run_search(options: argparse.Namespace) -> None:

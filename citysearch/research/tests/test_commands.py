@@ -132,6 +132,28 @@ def test_a_table_is_printed_and_kept_in_the_form_asked_for(
     assert "| plain cosine |" in (tmp_path / "table.md").read_text()
 
 
+def test_a_whole_report_is_kept_in_a_folder_with_re_ranked_rows(
+    people: Path, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+) -> None:
+    call_command("evaluate_reid", "--data", str(people), "--bundle", str(tiny), "--out", str(tmp_path / "report"),
+                 "--rerank")
+    said = capsys.readouterr()
+    assert "| diff attention + re-ranking |" in said.out and "diff attention minus plain cosine" in said.out
+    assert str(tmp_path / "report" / "worst_queries.png") in said.err
+    assert (tmp_path / "report" / "table.md").read_text().startswith(said.out)
+
+
+def test_an_export_writes_two_graphs_that_answer_as_the_bundle(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+) -> None:
+    model_register(tiny)
+    call_command("export_reid", "--model", "tiny", "--out", str(tmp_path))
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [
+        str(tmp_path / "extractor.onnx"), str(tmp_path / "diff_attention.onnx")]
+    with pytest.raises(CommandError, match="No model version is active"):
+        call_command("export_reid", "--out", str(tmp_path))
+
+
 def test_a_registered_version_is_evaluated_by_name(
     people: Path, tiny: Path, capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -1,17 +1,23 @@
-"""manage.py evaluate_reid: a bundle's CMC, mAP and mINP on a data set, diff attention beside plain cosine."""
+"""manage.py evaluate_reid: a bundle's CMC, mAP and mINP on a data set, diff attention beside plain cosine.
+
+With --out FOLDER also its curves, its calibration, its open-set figures, its cameras and its worst queries.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils.translation import gettext as _
 
 from citysearch.progress import Bar, add_progress_option, bar
 from citysearch.research.commanding import add_bundle_options, chosen_bundle, refusals
-from reid_engine.contracts import EvalReport
 from reid_engine.data import READERS, read
 from reid_engine.evaluation.tables import WRITERS
+
+if TYPE_CHECKING:
+    from reid_engine.evaluation.evaluate import Study
 
 SUFFIXES = {".md": "markdown", ".csv": "csv", ".json": "json"}
 
@@ -26,34 +32,42 @@ class Command(BaseCommand):
         table = parser.add_mutually_exclusive_group()
         table.add_argument("--json", dest="table", action="store_const", const="json", help="print JSON")
         table.add_argument("--csv", dest="table", action="store_const", const="csv", help="print CSV")
-        parser.add_argument("--out", type=Path, help="also write the table to this file: .md, .csv or .json")
+        parser.add_argument("--out", type=Path, help=_(
+            "also write the table to this file (.md, .csv or .json), or a whole report to this folder: table, curves, "
+            "cameras, worst queries"))
+        parser.add_argument("--rerank", action="store_true", help=_("add rows with k-reciprocal re-ranking, marked"))
         parser.set_defaults(table="markdown")
         add_progress_option(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         out: Path | None = options["out"]
-        if out is not None and out.suffix not in SUFFIXES:
-            raise CommandError(f"--out {out}: the name must end in one of {', '.join(SUFFIXES)}")
+        if out is not None and out.suffix and out.suffix not in SUFFIXES:
+            raise CommandError(
+                _("--out %(path)s: the name must end in one of %(suffixes)s, or have no ending (a folder)")
+                % {"path": out, "suffixes": ", ".join(SUFFIXES)})
         with refusals():
-            report = self._report(options)
-        self.stdout.write(WRITERS[options["table"]](report), ending="")
-        if out is not None:
-            self._keep(out, WRITERS[SUFFIXES[out.suffix]](report))
+            study = self._study(options)
+            self.stdout.write(WRITERS[options["table"]](study.report), ending="")
+            if out is not None:
+                self._keep(out, study)
 
-    def _report(self, options: dict[str, Any]) -> EvalReport:
+    def _study(self, options: dict[str, Any]) -> Study:
         bundle = chosen_bundle(options["bundle"], options["model"])
         dataset = read(options["format"], options["data"], needs=("query", "gallery"))
         from reid_engine.engine import Engine
-        from reid_engine.evaluation.evaluate import evaluate
+        from reid_engine.evaluation.evaluate import rows_of, study
 
-        engine = Engine(bundle, device=options["device"], exhaustive_rows=len(dataset.gallery))
+        engine = Engine(bundle, device=options["device"], exhaustive_rows=rows_of(dataset))
         progress: Bar[object] = bar(label="pictures", shown=not options["no_progress"])
         with progress:
-            return evaluate(engine, dataset, progress.update)
+            return study(engine, dataset, progress.update, again=options["rerank"])
 
-    def _keep(self, out: Path, text: str) -> None:
-        try:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            out.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise CommandError(f"{out} cannot be written: {error.strerror}") from error
+    def _keep(self, out: Path, study: Study) -> None:
+        """The table as a file by its ending, or everything as a folder; the folder's files are told on stderr."""
+        from reid_engine.evaluation.folder import write_folder, write_text
+
+        if out.suffix:
+            write_text(out, WRITERS[SUFFIXES[out.suffix]](study.report))
+            return
+        for path in write_folder(out, study):
+            self.stderr.write(str(path))
