@@ -96,8 +96,9 @@ def city(db: None) -> Any:
         west, south, east, north = box
         fields = {"code": code, "name": name, "level": level, "polygon": square(*box)}
         fields |= {"west": west, "south": south, "east": east, "north": north}
+        unit = Unit(**fields)
         holder = Unit.objects.get(pk=made[parent].pk) if parent else None
-        made[code] = holder.add_child(**fields) if holder else Unit.add_root(**fields)
+        made[code] = Unit.objects.add_child(holder, instance=unit) if holder else Unit.objects.add_root(instance=unit)
     return Unit.objects.get(code="330100")
 
 
