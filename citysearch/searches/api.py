@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.contrib.auth import authenticate
 from django.db.models import QuerySet
-from django.http import FileResponse, Http404
+from django.http import FileResponse, Http404, JsonResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.types import OpenApiTypes
@@ -100,9 +100,9 @@ class SearchViewSet(viewsets.GenericViewSet):
         summary="The path as GeoJSON",
         responses={(200, "application/geo+json"): TrajectorySerializer, 404: NOT_FOUND},
     )
-    def trajectory(self, request: Request, pk: UUID) -> Response:
+    def trajectory(self, request: Request, pk: UUID) -> JsonResponse:
         search = get_search_or_404(request.user, pk)
-        return Response(queries.trajectory_geojson(search), content_type="application/geo+json")
+        return JsonResponse(queries.trajectory_geojson(search), content_type="application/geo+json")
 
     @extend_schema(
         summary="Stop; what was found stays",

@@ -47,6 +47,9 @@ ERROR_WORDS = {
         "Index it again with the active version (manage.py index_gallery)."
     ),
     "not_indexed": _("This gallery is not indexed yet. Wait for the index, or start it with manage.py index_gallery."),
+    "empty_gallery": _(
+        "No camera of this unit has an indexed crop any more. Import and index crops, then run it again."
+    ),
     "store_corrupt": _("Stored features are damaged. Run manage.py verify_store; it names the cameras to index again."),
     "bad_photo": _("A stored photo can no longer be read. Start the search again from the photo."),
     "no_permission": _("Your right to search this unit has ended."),
@@ -70,5 +73,6 @@ def error_words(error: dict[str, Any] | None) -> dict[str, Any] | None:
     """The stored error of a search with `message` in the reader's language; `detail` keeps the worker's own words."""
     if error is None:
         return None
-    words = ERROR_WORDS.get(error.get("code", "internal"), ERROR_WORDS["internal"])
-    return error | {"message": str(words % ({"attempts": "?"} | error)), "detail": error.get("message", "")}
+    words = ERROR_WORDS.get(error.get("code", "internal"))
+    told = words % ({"attempts": "?"} | error) if words else error.get("message", "")
+    return error | {"message": str(told), "detail": error.get("message", "")}

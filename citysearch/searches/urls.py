@@ -1,5 +1,6 @@
 from django.urls import URLPattern, URLResolver, path
 
+from citysearch.gallery.api import AnyAccept
 from citysearch.searches.api import SearchViewSet, TokenView
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -8,7 +9,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("searches/<uuid:pk>/hits/", SearchViewSet.as_view({"get": "hits"}), name="search-hits"),
     path(
         "searches/<uuid:pk>/trajectory.geojson",
-        SearchViewSet.as_view({"get": "trajectory"}),
+        SearchViewSet.as_view({"get": "trajectory"}, content_negotiation_class=AnyAccept),
         name="search-trajectory",
     ),
     path("searches/<uuid:pk>/cancel/", SearchViewSet.as_view({"post": "cancel"}), name="search-cancel"),
@@ -18,6 +19,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
         SearchViewSet.as_view({"get": "verdicts", "post": "verdicts_give"}),
         name="search-verdicts",
     ),
-    path("searches/<uuid:pk>/photos/<int:position>/", SearchViewSet.as_view({"get": "photo"}), name="search-photo"),
+    path(
+        "searches/<uuid:pk>/photos/<int:position>/",
+        SearchViewSet.as_view({"get": "photo"}, content_negotiation_class=AnyAccept),
+        name="search-photo",
+    ),
     path("token/", TokenView.as_view(), name="token"),
 ]

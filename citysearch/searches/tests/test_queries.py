@@ -106,6 +106,17 @@ def test_a_path_follows_the_roads_and_says_that_it_is_inferred(start: Any, city:
     assert [120.005, 30.010] in legs[0]["geometry"]["coordinates"]
 
 
+def test_path_and_photo_come_whatever_a_browser_says_it_accepts(found: Search, api: Any) -> None:
+    base = f"/api/v1/searches/{found.pk}/"
+    for accept in ("text/html", "image/png", "application/geo+json", "application/json"):
+        path = api.get(base + "trajectory.geojson", headers={"accept": accept})
+        assert (path.status_code, path["Content-Type"]) == (200, "application/geo+json")
+        photo = api.get(base + "photos/0/", headers={"accept": accept})
+        assert (photo.status_code, photo["Content-Type"]) == (200, "image/png")
+    missing = api.get(base + "photos/7/", headers={"accept": "image/png"})
+    assert missing.status_code == 404 and missing.json()["error"]["code"] == "not_found"
+
+
 def test_how_confidence_is_drawn() -> None:
     drawn = {confidence: style_of(confidence) for confidence in (1.0, 0.7, 0.69, 0.3, 0.29, 0.0)}
     assert list(drawn.values()) == ["solid", "solid", "dashed", "dashed", "dotted", "dotted"]

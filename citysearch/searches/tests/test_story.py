@@ -114,3 +114,31 @@ def test_a_search_is_run_again_over_a_gallery_that_has_grown(
     assert state["counts"]["crops"] == 39 and state["stale"] is False
     assert api.get(f"/api/v1/searches/{first}/").json()["counts"]["crops"] == 36
     assert [photo["sha256"] for photo in state["photos"]] == [photo["sha256"] for photo in second["photos"]]
+
+
+def test_the_shipped_bundle_finds_rendered_people(
+    start: Any, api: Any, city: Unit, cameras: list[Any], tmp_path: Any
+) -> None:
+    """The real engine from photo to hits: most of the people who are asked for stand first, and none by chance."""
+    from django.conf import settings
+    from django.core.management import call_command
+
+    from citysearch.research.services import model_activate, model_register
+    from reid_engine.data.market1501 import parse_name
+    from reid_engine.data.synthetic import write_dataset
+
+    root = write_dataset(tmp_path / "people", people=12, cameras=4, per_camera=2, seed=3)
+    model_activate(model_register(settings.BUNDLE), anyway=True)
+    options = {"layout": "market1501", "index": True, "cameras": "cam-1,cam-2,cam-3,cam-4", "no_progress": True}
+    call_command("import_gallery", root, **options)
+    photos = sorted((root / "query").glob("*.jpg"))[::3]
+    first = []
+    for photo in photos:
+        pk = start(city, photos=[cast.upload(photo.read_bytes(), photo.name)]).json()["id"]
+        asked = parse_name(photo.name)
+        hits = api.get(f"/api/v1/searches/{pk}/hits/?collapse=none&page_size=2000").json()["results"]
+        shown = [parse_name(hit["source_name"].split("/")[-1]) for hit in hits]
+        elsewhere = [crop for crop in shown if (crop.person_id, crop.camera_id) != (asked.person_id, asked.camera_id)]
+        first.append(elsewhere[0].person_id == asked.person_id)
+        assert all(0 <= hit["likelihood"] <= 1 for hit in hits)
+    assert len(photos) == 8 and sum(first) >= 5, first
