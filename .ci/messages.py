@@ -85,7 +85,8 @@ def chinese(template: Path, catalogue: Path) -> str:
 def missing(catalogue: Path) -> list[str]:
     """The messages that have no translation, or one that is only guessed (fuzzy), as the catalogue spells them."""
     found = [gettext_tool("msgattrib", wanted, catalogue) for wanted in ("--untranslated", "--only-fuzzy")]
-    return [entry for text in found for entry in text.strip().split("\n\n") if entry and "Project-Id-Version" not in entry]
+    entries = [entry for text in found for entry in text.strip().split("\n\n")]
+    return [entry for entry in entries if entry and "Project-Id-Version" not in entry]
 
 
 def compile_catalogue(catalogue: Path, compiled: Path | None = None) -> None:
@@ -109,7 +110,8 @@ def main() -> int:
     lacking = {catalogue: missing(catalogue) for catalogue in catalogues}
     for catalogue, entries in lacking.items():
         compile_catalogue(catalogue)
-        print(f"{catalogue.relative_to(ROOT)}: {len(entries)} not translated", *entries, sep="\n\n" if entries else "\n")
+        print(f"{catalogue.relative_to(ROOT)}: {len(entries)} not translated")
+        print("\n\n".join(entries), end="\n" if entries else "")
     return 1 if any(lacking.values()) else 0
 
 
