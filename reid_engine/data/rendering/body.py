@@ -491,20 +491,20 @@ def _draw_hair(painter: Painter, person: Person, centre: Vec) -> None:
 def _draw_hat(painter: Painter, person: Person, centre: Vec) -> None:
     top, front = float(centre[1]), float(centre[2])
     if person.head.hat == "cap":
-        dome = Profile.ellipsoid(centre + np.array([0, 0.022, 0]), (0.052, 0.052, 0.062))
+        dome = Profile.ellipsoid(centre + np.array([0, 0.022, 0]), (0.063, 0.064, 0.072))
         painter.solid(dome, person.head.hat_colour, lambda around, up: _step(up, top + 0.022, 0.004))
         painter.limb(
-            (centre + np.array([-0.022, 0.024, 0.06]), centre + np.array([0.022, 0.024, 0.06])),
+            (centre + np.array([-0.024, 0.026, 0.066]), centre + np.array([0.024, 0.026, 0.066])),
             (0.019, 0.019),
             person.head.hat_colour,
         )
         painter.limb(
-            (centre + np.array([0, 0.022, 0.07]), centre + np.array([0, 0.016, 0.092])),
+            (centre + np.array([0, 0.024, 0.078]), centre + np.array([0, 0.016, 0.1])),
             (0.022, 0.014),
             person.head.hat_colour,
         )
     elif person.head.hat == "beanie":
-        dome = Profile.ellipsoid(centre + np.array([0, 0.016, -0.002]), (0.054, 0.064, 0.064))
+        dome = Profile.ellipsoid(centre + np.array([0, 0.016, -0.002]), (0.063, 0.074, 0.073))
         painter.solid(dome, person.head.hat_colour, lambda around, up: _step(up, top + 0.016, 0.004), folds=0.5)
     elif person.head.hat == "brim":
         painter.solid(
@@ -512,9 +512,9 @@ def _draw_hat(painter: Painter, person: Person, centre: Vec) -> None:
                 [
                     (top + 0.018, 0.105, 0.108),
                     (top + 0.034, 0.07, 0.074),
-                    (top + 0.04, 0.056, 0.064),
-                    (top + 0.07, 0.05, 0.056),
-                    (top + 0.076, 0.03, 0.035),
+                    (top + 0.04, 0.064, 0.072),
+                    (top + 0.075, 0.06, 0.068),
+                    (top + 0.092, 0.036, 0.042),
                 ],
                 forward=front,
             ),
