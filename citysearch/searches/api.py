@@ -129,7 +129,10 @@ class SearchViewSet(viewsets.GenericViewSet):
         summary="Confirm or reject crops; scores and draws again",
         description="One verdict, or a list of them. `rescoring` of the answer turns false once hits and path are new.",
         request=PolymorphicProxySerializer(
-            "VerdictsGiven", [VerdictGivenSerializer, VerdictGivenSerializer(many=True)], resource_type_field_name=None
+            "VerdictsGiven",
+            [VerdictGivenSerializer, VerdictGivenSerializer(many=True)],
+            resource_type_field_name=None,
+            many=False,
         ),
         responses={202: SearchSerializer, 400: REFUSED, 404: NOT_FOUND, 409: CONFLICT},
     )

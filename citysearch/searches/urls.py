@@ -16,7 +16,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("searches/<uuid:pk>/rerun/", SearchViewSet.as_view({"post": "rerun"}), name="search-rerun"),
     path(
         "searches/<uuid:pk>/verdicts/",
-        SearchViewSet.as_view({"get": "verdicts", "post": "verdicts_give"}),
+        SearchViewSet.as_view({"get": "verdicts", "post": "verdicts_give"}, pagination_class=None),
         name="search-verdicts",
     ),
     path(

@@ -127,6 +127,7 @@ def test_the_schema_describes_every_endpoint_without_a_warning() -> None:
     from drf_spectacular.drainage import GENERATOR_STATS
     from drf_spectacular.generators import SchemaGenerator
 
+    GENERATOR_STATS.reset()
     with GENERATOR_STATS.silence():
         schema = SchemaGenerator().get_schema(request=None, public=True)
     ours = {path: set(methods) for path, methods in schema["paths"].items() if "/searches/" in path or "token" in path}
@@ -142,6 +143,6 @@ def test_the_schema_describes_every_endpoint_without_a_warning() -> None:
         base + "photos/{position}/": {"get"},
         "/api/v1/token/": {"post"},
     }
-    assert not [line for line in GENERATOR_STATS._warn_cache if "searches" in line]
-    assert not [line for line in GENERATOR_STATS._error_cache if "searches" in line]
+    complaints = [*GENERATOR_STATS._warn_cache, *GENERATOR_STATS._error_cache]
+    assert not [line for line in complaints if "Search" in line or "searches" in line or "TokenView" in line]
     assert reverse("search-list") == "/api/v1/searches/"
