@@ -50,7 +50,9 @@ class GalleryImport(models.Model):
 class ImportLine(models.Model):
     """What went wrong with one picture of an import; the import itself goes on."""
 
-    gallery_import = models.ForeignKey(GalleryImport, models.CASCADE, related_name="lines")
+    gallery_import = models.ForeignKey(
+        GalleryImport, models.CASCADE, related_name="lines", verbose_name=_("gallery import")
+    )
     line = models.PositiveIntegerField(_("line"))
     name = models.CharField(_("name"), max_length=500)
     code = models.CharField(_("error"), max_length=40)
@@ -80,7 +82,9 @@ class Crop(models.Model):
     width = models.PositiveSmallIntegerField(_("width"))
     height = models.PositiveSmallIntegerField(_("height"))
     person_id = models.IntegerField(null=True, blank=True, editable=False)
-    gallery_import = models.ForeignKey(GalleryImport, models.SET_NULL, null=True, blank=True, related_name="crops")
+    gallery_import = models.ForeignKey(
+        GalleryImport, models.SET_NULL, null=True, blank=True, related_name="crops", verbose_name=_("gallery import")
+    )
 
     class Meta:
         verbose_name = _("crop")

@@ -51,19 +51,23 @@ class Search(models.Model):
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.QUEUED)
     stage = models.CharField(_("stage"), max_length=10, choices=Stage.choices, default=Stage.CHECK)
     cancel_requested = models.BooleanField(default=False)
-    model_version = models.ForeignKey(ModelVersion, models.PROTECT, null=True, related_name="searches")
+    model_version = models.ForeignKey(
+        ModelVersion, models.PROTECT, null=True, related_name="searches", verbose_name=_("model version")
+    )
     features = models.BinaryField(null=True, editable=False, help_text=_("Query features, float32."))
-    counts = models.JSONField(default=dict, help_text=_("parts, parts_done, cameras, crops, candidates, sightings"))
-    coverage = models.JSONField(default=dict, help_text=_("searched and skipped cameras, and why"))
-    timings = models.JSONField(default=dict, help_text=_("seconds per stage"))
+    counts = models.JSONField(
+        _("counts"), default=dict, help_text=_("parts, parts_done, cameras, crops, candidates, sightings")
+    )
+    coverage = models.JSONField(_("coverage"), default=dict, help_text=_("searched and skipped cameras, and why"))
+    timings = models.JSONField(_("timings"), default=dict, help_text=_("seconds per stage"))
     trajectory = models.JSONField(null=True, editable=False)
-    error = models.JSONField(null=True, help_text=_("code, stage, message"))
+    error = models.JSONField(_("error"), null=True, help_text=_("code, stage, message"))
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
-    started_at = models.DateTimeField(null=True)
-    finished_at = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(_("started"), null=True)
+    finished_at = models.DateTimeField(_("finished"), null=True)
     heartbeat_at = models.DateTimeField(null=True)
     attempts = models.PositiveSmallIntegerField(
-        default=0, editable=False, help_text=_("How often it was taken up again.")
+        _("attempts"), default=0, editable=False, help_text=_("How often it was taken up again.")
     )
     scored_verdict = models.BigIntegerField(
         default=0, editable=False, help_text=_("The last verdict that the ranking and the path take account of.")
@@ -82,10 +86,10 @@ class SearchPhoto(models.Model):
     """A photo the operator uploaded: re-encoded without metadata. Place and time of the photo are optional."""
 
     search = models.ForeignKey(Search, models.CASCADE, related_name="photos")
-    position = models.PositiveSmallIntegerField(default=0)
+    position = models.PositiveSmallIntegerField(_("position"), default=0)
     image = models.CharField(max_length=200)
     sha256 = models.CharField(max_length=64)
-    quality = models.JSONField(default=dict)
+    quality = models.JSONField(_("quality"), default=dict)
 
     class Meta:
         verbose_name = _("photo")
@@ -100,13 +104,13 @@ class SearchPart(models.Model):
     """The search of one child of the unit; `done` once, in the transaction that stores its candidates."""
 
     search = models.ForeignKey(Search, models.CASCADE, related_name="parts")
-    unit = models.ForeignKey(Unit, models.PROTECT, related_name="+")
-    position = models.PositiveSmallIntegerField()
-    done = models.BooleanField(default=False)
-    cameras = models.PositiveIntegerField(default=0)
-    crops = models.PositiveIntegerField(default=0)
-    exact = models.BooleanField(default=True)
-    seconds = models.FloatField(default=0.0)
+    unit = models.ForeignKey(Unit, models.PROTECT, related_name="+", verbose_name=_("unit"))
+    position = models.PositiveSmallIntegerField(_("position"))
+    done = models.BooleanField(_("done"), default=False)
+    cameras = models.PositiveIntegerField(_("cameras"), default=0)
+    crops = models.PositiveIntegerField(_("crops"), default=0)
+    exact = models.BooleanField(_("exact"), default=True)
+    seconds = models.FloatField(_("seconds"), default=0.0)
 
     class Meta:
         verbose_name = _("part")
@@ -151,10 +155,10 @@ class Verdict(models.Model):
         UNDECIDED = "undecided", _("undecided")
 
     search = models.ForeignKey(Search, models.CASCADE, related_name="verdicts")
-    crop = models.ForeignKey(Crop, models.CASCADE, related_name="+")
+    crop = models.ForeignKey(Crop, models.CASCADE, related_name="+", verbose_name=_("crop"))
     value = models.CharField(_("verdict"), max_length=10, choices=Value.choices)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
-    created_at = models.DateTimeField(auto_now_add=True)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("user"))
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     class Meta:
         verbose_name = _("verdict")

@@ -46,7 +46,7 @@ class Migration(migrations.Migration):
                 ('name', models.CharField(max_length=500, verbose_name='name')),
                 ('code', models.CharField(max_length=40, verbose_name='error')),
                 ('message', models.TextField(verbose_name='message')),
-                ('gallery_import', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='lines', to='gallery.galleryimport')),
+                ('gallery_import', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='lines', to='gallery.galleryimport', verbose_name='gallery import')),
             ],
             options={
                 'verbose_name': 'import line',
@@ -66,7 +66,7 @@ class Migration(migrations.Migration):
                 ('height', models.PositiveSmallIntegerField(verbose_name='height')),
                 ('person_id', models.IntegerField(blank=True, editable=False, null=True)),
                 ('camera', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='crops', to='units.camera', verbose_name='camera')),
-                ('gallery_import', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='crops', to='gallery.galleryimport')),
+                ('gallery_import', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='crops', to='gallery.galleryimport', verbose_name='gallery import')),
             ],
             options={
                 'verbose_name': 'crop',

@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='search',
             name='attempts',
-            field=models.PositiveSmallIntegerField(default=0, editable=False, help_text='How often it was taken up again.'),
+            field=models.PositiveSmallIntegerField(default=0, editable=False, help_text='How often it was taken up again.', verbose_name='attempts'),
         ),
         migrations.AddField(
             model_name='search',
