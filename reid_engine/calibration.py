@@ -147,7 +147,9 @@ def reliability(
     said, labels = np.asarray(likelihoods, dtype=np.float64), np.asarray(same, dtype=np.float64)
     counts = np.ones(len(said)) if weights is None else np.asarray(weights, np.float64)
     bin_of = np.minimum((said * bins).astype(np.int64), bins - 1)
-    pairs, claimed, so = (np.bincount(bin_of, counts * what, bins) for what in (np.ones(len(said)), said, labels))
+    pairs, claimed, so = (
+        np.asarray(np.bincount(bin_of, counts * what, bins), np.float64) for what in (np.ones(len(said)), said, labels)
+    )
     return Reliability(claimed / np.maximum(pairs, 1e-12), so / np.maximum(pairs, 1e-12), pairs)
 
 

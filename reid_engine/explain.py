@@ -58,7 +58,8 @@ def explain(
 ) -> Explanation:
     """The pair as a search sees it: the photo enhanced, both under the bundle's preprocessing and views.
 
-    The query map lies over `enhance(photo)`, which may be padded; of a wide photo that view alone is explained. `model` in eval mode.
+    The query map lies over `enhance(photo)`, which may be padded; of a wide photo that view alone is explained. `model`
+    must be in eval mode.
     """
     views = tuple(preprocessing.get("views") or ("plain",))
     device = next(model.parameters()).device
@@ -80,7 +81,7 @@ def overlay(image: Image.Image, values: Map, strongest: float | None = None) -> 
     field = Image.fromarray(np.asarray(values / peak, np.float32)).resize(image.size, Image.Resampling.BICUBIC)
     share = np.clip(np.asarray(field), -1, 1)[..., None]
     grey = np.asarray(image.convert("L").convert("RGB"), np.float32)
-    colour = np.where(share > 0, np.float32(APART), np.float32(TOGETHER))
+    colour = np.where(share > 0, np.array(APART), np.array(TOGETHER))
     strength = STRONGEST * np.abs(share)
     return Image.fromarray((grey * (1 - strength) + colour * strength).round().astype(np.uint8))
 

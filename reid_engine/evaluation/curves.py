@@ -6,7 +6,7 @@ matplotlib is loaded when a curve is drawn; figures are drawn without a display 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,7 +84,7 @@ def _percent(axis: Axes, *names: str) -> None:
         getattr(axis, f"{name}axis").set_major_formatter(PercentFormatter(1.0, decimals=0))
 
 
-def _legend(axis: Axes, place: str) -> None:
+def _legend(axis: Axes, place: Literal["upper left", "lower left", "lower right"]) -> None:
     axis.legend(loc=place, frameon=False, fontsize=9, labelcolor=INK, handlelength=1.4)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -163,7 +164,7 @@ def _reranked(
     rows = _Rows(engine, probes, everything)
     found: dict[str, Scores] = {}
     for column, name in enumerate((DIFF_ATTENTION, PLAIN_COSINE)):
-        tiles = rerank(lambda numbers, at=column: rows(numbers)[at], len(queries), len(probes), progress=progress)
+        tiles = rerank(partial(rows.of, column), len(queries), len(probes), progress=progress)
         found[name + RERANKED] = gathered(
             score_tile(final, queries.rows(int(tile[0]), int(tile[-1]) + 1), gallery) for tile, final in tiles)
     return found
@@ -178,10 +179,11 @@ class _Rows:
         if len(probes) ** 2 <= KEPT_CELLS:
             self.kept = distances(engine, probes, everything)
 
-    def __call__(self, numbers: NDArray[np.int64]) -> tuple[Vectors, Vectors]:
+    def of(self, column: int, numbers: NDArray[np.int64]) -> Vectors:
+        """Rows (T, N) of the attended (0) or the plain (1) distances."""
         if self.kept is not None:
-            return self.kept[0][numbers], self.kept[1][numbers]
-        return distances(self.engine, self.probes[numbers], self.everything)
+            return self.kept[column][numbers]
+        return distances(self.engine, self.probes[numbers], self.everything)[column]
 
 
 def _study(

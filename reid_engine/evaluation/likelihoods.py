@@ -43,7 +43,10 @@ def cross_fitted(pairs: Pairs, own: Curve | None = None) -> dict[str, Believed]:
     if not pairs.counts.sum(axis=2).all():
         return {}
     found = {name: _believed(fit, pairs) for name, fit in FITS.items()}
-    return found if own is None else {OWN: _judging(*pairs.whole, own.likelihood(CENTRES)), **found}
+    if own is None:
+        return found
+    every, hits = pairs.whole
+    return {OWN: _judging(every, hits, own.likelihood(CENTRES)), **found}
 
 
 def fitted(fit: Callable[..., Curve], counts: Ints) -> Curve:

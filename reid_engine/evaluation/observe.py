@@ -90,7 +90,7 @@ def observe(
     own = same & (gallery.camera_ids == queries.camera_ids[:, None])
     order = np.argsort(np.where(own, np.inf, distances), axis=1, kind="stable")
     match = np.take_along_axis(same & ~own, order, axis=1)
-    valid = match.any(axis=1)
+    valid = np.asarray(match.any(axis=1))
     return Observed(
         score_tile(distances, queries, gallery),
         _precision(match[valid]),

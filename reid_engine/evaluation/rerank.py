@@ -112,7 +112,7 @@ def _weights(number: int, row: Floats, neighbours: Ints, k1: int) -> Sparse:
     """V of one number: (members (M,), weights (M,) that sum to 1)."""
     members = _expanded(number, neighbours, k1)
     value = np.exp(-row[members])
-    return members, value / max(float(value.sum()), 1e-12)
+    return members, np.asarray(value / max(float(value.sum()), 1e-12), np.float32)
 
 
 def _averaged(parts: list[Sparse]) -> Sparse:

@@ -28,8 +28,7 @@ def model_of(backbone: str = "osnet_x0_25", **attention: Any) -> ReidModel:
     model = build({"backbone": backbone, "diff_attention": {"ratio": 32, **attention}, **options})
     model.train()
     with torch.no_grad():
-        for _ in range(2):
-            model(torch.randn(8, 3, 64, 32))
+        model(torch.randn(4, 3, 64, 32))
     return model.eval()
 
 
@@ -55,7 +54,7 @@ def distance_of(model: ReidModel, preprocessing: dict[str, Any], photo: Image.Im
 
 
 @given(st.integers(0, 10_000), st.integers(0, 10_000))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 def test_the_contributions_of_both_maps_sum_to_the_squared_distance(osnet: ReidModel, first: int, second: int) -> None:
     found = explain(osnet, BOTH, noise(first), noise(second))
     assert found.method == "exact"
@@ -64,8 +63,7 @@ def test_the_contributions_of_both_maps_sum_to_the_squared_distance(osnet: ReidM
     assert found.term == pytest.approx(found.distance**2, abs=1e-4)
 
 
-@pytest.mark.parametrize("distance", ["euclidean", "cosine"])
-@pytest.mark.parametrize("backbone", ["mobilenetv2", "osnet_ain_x0_25"])
+@pytest.mark.parametrize(("backbone", "distance"), [("mobilenetv2", "cosine"), ("osnet_ain_x0_25", "euclidean")])
 def test_every_averaging_backbone_and_both_metrics_split_exactly(backbone: str, distance: str) -> None:
     model = model_of(backbone, distance=distance)
     found = explain(model, SIZE, noise(1), noise(2))
@@ -94,9 +92,8 @@ def test_a_mirrored_pair_has_mirrored_maps(osnet: ReidModel) -> None:
     assert mirrored.distance == pytest.approx(straight.distance, abs=1e-4)
 
 
-@pytest.mark.parametrize(("backbone", "relu"), [("osnet_x0_25", True)])
-def test_behind_a_relu_the_maps_are_gradients_and_say_so(backbone: str, relu: bool) -> None:
-    model = model_of(backbone, relu=relu)
+def test_behind_a_relu_the_maps_are_gradients_and_say_so() -> None:
+    model = model_of(relu=True)
     found = explain(model, BOTH, noise(1), noise(2))
     assert found.method == "gradient"
     assert np.abs(found.query_map).max() > 0 and np.isfinite(found.gallery_map).all()
