@@ -39,8 +39,10 @@ from units.queries import BadCondition, cameras_under, windows_of
 
 Features = NDArray[np.floating[Any]]
 
-# Between two batches the worker looks whether the search is cancelled, and says that it is alive.
+# Between two batches the worker looks whether the search is cancelled, and says that it is alive. Batches of the first
+# size are scored row by row, those of a large gallery by way of the coarse stage: both take a fraction of a second.
 BATCH_ROWS = 20_000
+LARGE_BATCH_ROWS = 200_000
 INSERTED_AT_ONCE = 1000
 
 
@@ -178,13 +180,14 @@ def _ranked(
     search: Search, part: SearchPart, cameras: Mapping[int, Camera], query: NDArray[np.float32]
 ) -> Ranking | None:
     """The part's rows in order of distance, batch by batch; None when the search was cancelled on the way."""
-    from reid_engine.ranking import merge
+    from reid_engine.ranking import EXHAUSTIVE_ROWS, merge
 
     engine = engine_of(model_of(search))
     rows = gallery_of(list(cameras.values()), model_of(search), _windows(search, part.unit))
+    size = BATCH_ROWS if len(rows.ids) <= EXHAUSTIVE_ROWS else LARGE_BATCH_ROWS
     done: list[Ranking] = []
-    for start in range(0, len(rows.ids), BATCH_ROWS):
-        batch = slice(start, start + BATCH_ROWS)
+    for start in range(0, len(rows.ids), size):
+        batch = slice(start, start + size)
         done.append(engine.rank(query, rows.features[batch], rows.ids[batch], settings.SEARCH_LIMIT))
         if not _goes_on(search):
             return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -32,6 +33,7 @@ class PaintEngine:
     def __init__(self) -> None:
         self.before_rank: Callable[[], None] | None = None
         self.extracted = 0
+        self.most: int | None = None
 
     def crop_features(self, images: Sequence[Image.Image]) -> np.ndarray:
         return np.stack([bands(image) for image in images]).astype(np.float16)
@@ -43,7 +45,7 @@ class PaintEngine:
     def rank(self, query: np.ndarray, features: np.ndarray, ids: np.ndarray, limit: int) -> Ranking:
         if self.before_rank:
             self.before_rank()
-        return neutral_ranker().rank(query, features, ids, limit)
+        return replace(neutral_ranker(), exhaustive_rows=self.most).rank(query, features, ids, limit)
 
 
 @cache

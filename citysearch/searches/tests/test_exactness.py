@@ -107,3 +107,28 @@ def test_a_unit_with_cameras_of_its_own_is_a_part_beside_its_children(
     parts = list(SearchPart.objects.filter(search=search).values_list("unit__code", "crops"))
     assert parts == [("330101", 5), ("330101001", 5)]
     assert {pk for pk, _distance in result(search)} == set(ids[0] + ids[1])
+
+
+def test_a_large_gallery_goes_through_the_coarse_stage_and_the_search_says_so(
+    cameras: list[Any],
+    version: Any,
+    operator: Any,
+    eager_tasks: None,
+    engine: Any,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Three thousand rows stand for three hundred thousand; the nearest ones pass the coarse stage all the same."""
+    from reid_engine import ranking
+
+    settings.SEARCH_LIMIT = 20
+    monkeypatch.setattr(ranking, "EXHAUSTIVE_ROWS", 2_900)
+    monkeypatch.setattr(engine, "most", 1_000)
+    monkeypatch.setattr(pipeline, "LARGE_BATCH_ROWS", 2_500)
+    rng = np.random.default_rng(7)
+    query, features = rng.normal(size=cast.DIM), rng.normal(size=(3_000, cast.DIM)).astype(np.float16)
+    ids = cast.store_vectors(cameras[3], version, features)
+    search = searched(cameras[3].unit, version, operator, query)
+    expected = scan(query, features, np.array(ids))[:20]
+    assert [pk for pk, _distance in result(search)] == [pk for pk, _distance in expected]
+    assert search.counts["exact"] is False and search.counts["crops"] == 3_000
