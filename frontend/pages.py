@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from citysearch.demo.queries import sample_photos
 from citysearch.gallery.queries import crop_url, gallery_counts
@@ -130,7 +131,7 @@ def _revision(search: Any, counts: dict[str, Any]) -> str:
 
 def _stages(state: dict[str, Any], counts: dict[str, Any]) -> list[dict[str, Any]]:
     """The five steps of a search in short words: over, in hand or to come; units counted while they are compared."""
-    words = (_("check"), _("enhance"), _("features"), _("compare"), _("path"))
+    words = (_("check"), _("enhance"), _("features"), _("compare"), pgettext("of a person", "path"))
     now = STAGES.index(state["stage"]) if state["stage"] in STAGES else len(STAGES)
     if state["state"] == Search.State.QUEUED:
         now = -1

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
+from django.test import Client
 
 from citysearch.searches.tests import cast
 
@@ -121,7 +123,11 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
 
 @pytest.fixture(scope="session")
 def browser_context_args(browser_context_args: dict[str, Any]) -> dict[str, Any]:
-    return browser_context_args | {"viewport": {"width": 1440, "height": 900}, "locale": "en-GB"}
+    return browser_context_args | {
+        "viewport": {"width": 1440, "height": 900},
+        "locale": "en-GB",
+        "reduced_motion": "reduce",
+    }
 
 
 class Watch:
@@ -156,18 +162,38 @@ def desk(page: Any, live_server: Any) -> Iterator[Any]:
 
 
 @pytest.fixture
-def log_in(desk: Any, live_server: Any) -> Callable[[str], Any]:
-    """Log in by the form, as a person does; returns the page, ready for use."""
+def log_in_by_form(desk: Any, live_server: Any) -> Callable[[str], Any]:
+    """Log in as a person does; returns the page, ready for use."""
 
     def by_form(name: str) -> Any:
         desk.goto(f"{live_server.url}/login/")
         desk.get_by_label("Username").fill(name)
         desk.get_by_label("Password").fill("a long password")
         desk.get_by_role("button", name="Log in", exact=True).click()
-        desk.wait_for_selector("html[data-ready]", state="attached")
-        return desk
+        return _ready(desk)
 
     return by_form
+
+
+@pytest.fixture
+def log_in(desk: Any, live_server: Any) -> Callable[[str], Any]:
+    """Be logged in, by a session made here; returns the home page, ready for use."""
+
+    def by_cookie(name: str) -> Any:
+        client = Client()
+        client.force_login(get_user_model().objects.get(username=name))
+        desk.context.add_cookies(
+            [{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}]
+        )
+        desk.goto(live_server.url)
+        return _ready(desk)
+
+    return by_cookie
+
+
+def _ready(page: Any) -> Any:
+    page.wait_for_selector("html[data-ready]", state="attached")
+    return page
 
 
 @pytest.fixture

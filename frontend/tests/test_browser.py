@@ -77,10 +77,10 @@ def search_to_the_end(page: Any, queue: Any) -> Search:
     return search
 
 
-def test_from_a_photo_to_a_path(stage: Any, log_in: Any, screenshot: Any, city: Any) -> None:
+def test_from_a_photo_to_a_path(stage: Any, log_in_by_form: Any, screenshot: Any, city: Any) -> None:
     from units.models import Unit
 
-    page = log_in("operator")
+    page = log_in_by_form("operator")
     page.wait_for_selector("#map[data-unit=top]", state="attached")
     screenshot("1-empty")
 

@@ -21,6 +21,8 @@ const canvas = {};
 let cameras = [];
 let bounds = null;
 let nearby = null;
+// What the map was last fitted to; null once somebody has moved it.
+let fitted = null;
 
 function pane(name, zIndex, clicks = true) {
   const made = map.createPane(name);
@@ -109,8 +111,15 @@ function thinLabels() {
 
 const boundsOf = (features) => L.geoJSON(features.filter((feature) => feature.geometry)).getBounds();
 
-export function fit(target) {
-  map.fitBounds(target, { padding: [26, 26], maxZoom: 18, animate: !calm.matches && map.getSize().x > 0 && map._loaded });
+/** Show all of it, and keep it in view when the map changes its size, until somebody moves the map. */
+export function fit(target, animate = !calm.matches) {
+  map.fitBounds(target, { padding: [26, 26], maxZoom: 18, animate });
+  fitted = target;
+}
+
+function resized() {
+  map.invalidateSize({ pan: false });
+  if (fitted) fit(fitted, false);
 }
 
 function crumbs(unit, root) {
@@ -215,6 +224,7 @@ function hover(event) {
 /** Bring a hit's camera into the middle. */
 export function showHit(hit) {
   if (!hit) return;
+  fitted = null;
   map.setView([hit.camera.latitude, hit.camera.longitude], Math.max(map.getZoom(), 16), { animate: !calm.matches });
 }
 
@@ -236,7 +246,12 @@ export function start() {
     paintCameras();
   });
   map.on("mousemove", hover);
-  new ResizeObserver(() => map.invalidateSize({ pan: false })).observe(byId("map"));
+  new ResizeObserver(resized).observe(byId("map"));
+  for (const name of ["pointerdown", "wheel", "keydown"]) {
+    byId("map").addEventListener(name, () => {
+      fitted = null;
+    });
+  }
   byId("fit-unit").addEventListener("click", () => bounds && fit(bounds));
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw(get("unit")));
   watch(["shown", "selected"], badges);
