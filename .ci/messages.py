@@ -6,6 +6,7 @@ changes nothing: dates and places in the sources are left out, and a message is 
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
@@ -18,6 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 LOCALE = ROOT / "citysearch" / "locale"
 PACKAGES = ("citysearch", "frontend", "units", "reid_engine")
 SOURCES = {".py", ".html", ".txt", ".js"}
+# Modules of libraries that speak no Chinese of their own and whose words the administration shows.
+BORROWED = ("axes.models", "axes.admin", "treebeard.admin")
 DOMAINS = ("django", "djangojs")
 PLURALS = {"en": "nplurals=2; plural=(n != 1);", "zh_Hans": "nplurals=1; plural=0;"}
 HEADER = r"""msgid ""
@@ -45,9 +48,22 @@ def copy_sources(folder: Path) -> None:
                 shutil.copyfile(source, target)
 
 
+def copy_borrowed(folder: Path) -> None:
+    """The modules of libraries whose words this project translates."""
+    for name in BORROWED:
+        package, module = name.split(".")
+        found = importlib.util.find_spec(package)
+        if found is None or found.origin is None:
+            raise SystemExit(f"{package} is not installed; run `make` with the project's own environment.")
+        target = folder / package / f"{module}.py"
+        target.parent.mkdir(exist_ok=True)
+        shutil.copyfile(Path(found.origin).parent / f"{module}.py", target)
+
+
 def extract(folder: Path) -> dict[str, Path]:
     """{domain: template of every message in the sources}, written below an empty folder."""
     copy_sources(folder)
+    copy_borrowed(folder)
     (folder / "locale").mkdir()
     environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
     for domain in DOMAINS:
