@@ -8,19 +8,21 @@ Marks of a camera that was searched all the same: offline, maintenance, partly_i
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 from operator import or_
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from citysearch.gallery.models import Crop, Segment
 from citysearch.gallery.queries import unindexed_cameras
 from citysearch.research.models import ModelVersion
-from units.models import Camera, CameraStatus
+from units.models import Camera, CameraStatus, Unit
+from units.queries import cameras_under
+from units.tree import below
 
 Window = tuple[float, float]
 LISTED = 500
@@ -29,10 +31,14 @@ FAR_FUTURE = 2.5e11  # seconds; the year 9892, near the last moment a datetime c
 
 
 def coverage_of(
-    cameras: Sequence[Camera], permitted: set[int], version: ModelVersion, windows: Sequence[Window] | None
+    unit: Unit, permitted: set[int], version: ModelVersion, windows: Sequence[Window] | None
 ) -> dict[str, Any]:
-    """Coverage of a search over `cameras` (module docstring). `windows` are the searched times, None for any time."""
-    reasons = _reasons(cameras, permitted, version, windows)
+    """Coverage of a search of the unit (module docstring). `windows` are the searched times, None for any time.
+
+    No statement names cameras one by one: a city has more of them than a statement may name.
+    """
+    cameras = list(cameras_under(unit).select_related("unit"))
+    reasons = _reasons(unit, cameras, permitted, version, windows)
     marks = _marks([camera for camera in cameras if camera.pk not in reasons], version)
     lines = [_line(camera, reasons, marks) for camera in cameras if camera.pk in reasons or camera.pk in marks]
     return {
@@ -45,20 +51,27 @@ def coverage_of(
     }
 
 
-def indexed_ids(cameras: Iterable[Camera], version: ModelVersion) -> set[int]:
-    """Which of the cameras have features of this version."""
-    rows = Segment.objects.filter(camera__in=[camera.pk for camera in cameras], model_version=version)
-    return set(rows.values_list("camera_id", flat=True).distinct())
+def indexed_ids(unit: Unit, version: ModelVersion) -> set[int]:
+    """The cameras of the unit that have features of this version."""
+    return set(_segments(unit).filter(model_version=version).values_list("camera_id", flat=True).distinct())
+
+
+def _segments(unit: Unit) -> QuerySet[Segment]:
+    return Segment.objects.filter(below([unit.path], "camera__unit__path")).order_by()
 
 
 def _reasons(
-    cameras: Sequence[Camera], permitted: set[int], version: ModelVersion, windows: Sequence[Window] | None
+    unit: Unit,
+    cameras: Sequence[Camera],
+    permitted: set[int],
+    version: ModelVersion,
+    windows: Sequence[Window] | None,
 ) -> dict[int, str]:
     """{camera id: why it is skipped}; the first reason that holds, in the order of the module docstring."""
-    holding = _with_crops(cameras)
-    indexed = indexed_ids(cameras, version)
-    elsewhere = _with_segments(cameras) - indexed
-    in_time = _with_crops_within(cameras, windows) if windows is not None else holding
+    holding = _with_crops(unit)
+    indexed = indexed_ids(unit, version)
+    elsewhere = set(_segments(unit).values_list("camera_id", flat=True).distinct()) - indexed
+    in_time = holding if windows is None else _with_crops_within(unit, cameras, windows)
     checks = (
         ("no_permission", lambda pk: pk not in permitted),
         ("no_crops", lambda pk: pk not in holding),
@@ -71,10 +84,9 @@ def _reasons(
 
 
 def _marks(cameras: Sequence[Camera], version: ModelVersion) -> dict[int, str]:
-    partly = {camera.pk for camera in unindexed_cameras(cameras, version)}
-    marks = {camera.pk: "partly_indexed" for camera in cameras if camera.pk in partly}
+    partly = {camera.pk: "partly_indexed" for camera in unindexed_cameras(cameras, version)}
     away = {camera.pk: str(camera.status) for camera in cameras if camera.status != CameraStatus.ONLINE}
-    return marks | away
+    return partly | away
 
 
 def _line(camera: Camera, reasons: dict[int, str], marks: dict[int, str]) -> dict[str, Any]:
@@ -82,31 +94,24 @@ def _line(camera: Camera, reasons: dict[int, str], marks: dict[int, str]) -> dic
     return {"id": camera.pk, "code": camera.code, "name": camera.name, **why}
 
 
-def _with_crops(cameras: Sequence[Camera]) -> set[int]:
-    rows = Camera.objects.filter(Exists(Crop.objects.filter(camera=OuterRef("pk"))), pk__in=[c.pk for c in cameras])
-    return set(rows.order_by().values_list("pk", flat=True))
+def _with_crops(unit: Unit) -> set[int]:
+    holding = Exists(Crop.objects.filter(camera=OuterRef("pk")))
+    return set(cameras_under(unit).filter(holding).order_by().values_list("pk", flat=True))
 
 
-def _with_segments(cameras: Sequence[Camera]) -> set[int]:
-    rows = Segment.objects.filter(camera__in=[camera.pk for camera in cameras])
-    return set(rows.values_list("camera_id", flat=True).distinct())
-
-
-def _with_crops_within(cameras: Sequence[Camera], windows: Sequence[Window]) -> set[int]:
+def _with_crops_within(unit: Unit, cameras: Sequence[Camera], windows: Sequence[Window]) -> set[int]:
     """Cameras with a crop between the first window's start and the last one's end, each by its own clock."""
     if not windows:
         return set()
-    by_offset: dict[float, list[int]] = defaultdict(list)
-    for camera in cameras:
-        by_offset[camera.clock_offset_s].append(camera.pk)
     conditions = [
-        Q(camera__in=ids) & _between(windows[0][0] + offset, windows[-1][1] + offset)
-        for offset, ids in by_offset.items()
+        Q(camera__clock_offset_s=offset) & _between(windows[0][0] + offset, windows[-1][1] + offset)
+        for offset in sorted({camera.clock_offset_s for camera in cameras})
     ]
+    crops = Crop.objects.filter(below([unit.path], "camera__unit__path")).order_by()
     found: set[int] = set()
     for start in range(0, len(conditions), CONDITIONS_AT_ONCE):
         some = reduce(or_, conditions[start : start + CONDITIONS_AT_ONCE])
-        found |= set(Crop.objects.filter(some).order_by().values_list("camera_id", flat=True).distinct())
+        found |= set(crops.filter(some).values_list("camera_id", flat=True).distinct())
     return found
 
 

@@ -7,7 +7,7 @@ at what is stored, and stores its own result once, in one transaction that a fil
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -36,6 +36,7 @@ from reid_engine.errors import BundleMismatch, EmptyGallery, ReidError
 from reid_engine.sightings import rescore
 from units.models import Camera, Unit
 from units.queries import BadCondition, cameras_under, windows_of
+from units.tree import below
 
 Features = NDArray[np.floating[Any]]
 
@@ -82,12 +83,12 @@ def _parts_create(search: Search) -> None:
     """Coverage, and one part per child of the unit that has something to search; once, whoever comes first."""
     if search.parts.exists():
         return
-    cameras = list(cameras_under(search.unit).select_related("unit"))
-    permitted = set(searchable_cameras(search.user).filter(pk__in=[c.pk for c in cameras]).values_list("pk", flat=True))
-    coverage = coverage_of(cameras, permitted, model_of(search), _windows(search, search.unit))
-    indexed = indexed_ids(cameras, model_of(search)) & permitted
+    inside = below([search.unit.path], "unit__path")
+    permitted = set(searchable_cameras(search.user).filter(inside).values_list("pk", flat=True))
+    coverage = coverage_of(search.unit, permitted, model_of(search), _windows(search, search.unit))
+    indexed = indexed_ids(search.unit, model_of(search)) & permitted
     _check_something_to_search(coverage, indexed)
-    units = _part_units(search.unit, [camera for camera in cameras if camera.pk in indexed])
+    units = _part_units(search.unit, indexed)
     with transaction.atomic():
         locked = Search.objects.select_for_update().get(pk=search.pk)
         if locked.parts.exists():
@@ -109,10 +110,11 @@ def _check_something_to_search(coverage: Mapping[str, Any], indexed: set[int]) -
     raise EmptyGallery("No camera of the unit has an indexed crop.", reasons=reasons)
 
 
-def _part_units(unit: Unit, cameras: Iterable[Camera]) -> list[int]:
+def _part_units(unit: Unit, cameras: Collection[int]) -> list[int]:
     """The children of the unit that hold these cameras, in tree order; the unit itself for its very own cameras."""
     length = len(unit.path) + Unit.steplen
-    paths = {camera.unit.path[:length] for camera in cameras}
+    places = cameras_under(unit).order_by().values_list("pk", "unit__path")
+    paths = {path[:length] for pk, path in places if pk in cameras}
     return list(Unit.objects.filter(path__in=paths).order_by("path").values_list("pk", flat=True))
 
 
@@ -168,12 +170,9 @@ def _part_store(part: SearchPart, cameras: int, ranking: Ranking, rows: Sequence
 
 def _part_cameras(search: Search, part: SearchPart) -> dict[int, Camera]:
     """The cameras of a part that may be searched and are indexed, by id."""
-    cameras = searchable_cameras(search.user).filter(pk__in=cameras_under(part.unit).order_by().values("pk"))
-    if part.unit_id == search.unit_id:
-        cameras = cameras.filter(unit=part.unit)
-    found = list(cameras)
-    indexed = indexed_ids(found, model_of(search))
-    return {camera.pk: camera for camera in found if camera.pk in indexed}
+    own = Q(unit=part.unit) if part.unit_id == search.unit_id else below([part.unit.path], "unit__path")
+    indexed = indexed_ids(part.unit, model_of(search))
+    return {camera.pk: camera for camera in searchable_cameras(search.user).filter(own) if camera.pk in indexed}
 
 
 def _ranked(
@@ -191,20 +190,16 @@ def _ranked(
         done.append(engine.rank(query, rows.features[batch], rows.ids[batch], settings.SEARCH_LIMIT))
         if not _goes_on(search):
             return None
-    return merge(done, settings.SEARCH_LIMIT) if done else nothing_ranked()
-
-
-def nothing_ranked() -> Ranking:
-    """The ranking of no rows at all."""
-    empty = np.empty(0, np.float32)
-    return Ranking(np.empty(0, np.int64), empty, empty, empty, 0, True)
+    return merge(done, settings.SEARCH_LIMIT)
 
 
 def _goes_on(search: Search) -> bool:
     """Say that a worker is at it; False when a running search was cancelled. Scoring again cannot be cancelled."""
-    if search.state in CLOSED:
-        return search_move(search.pk, CLOSED, heartbeat_at=timezone.now())
-    return search_beat(search.pk)
+    if search.state not in CLOSED:
+        return search_beat(search.pk)
+    if search_move(search.pk, CLOSED, heartbeat_at=timezone.now()):
+        return True
+    raise Search.DoesNotExist
 
 
 def _windows(search: Search, unit: Unit) -> list[Window] | None:
@@ -359,7 +354,8 @@ def _rescored(search: Search, verdicts: Mapping[int, Said]) -> tuple[list[Found]
     for part in search.parts.filter(done=True).select_related("unit"):
         here = _part_cameras(search, part)
         cameras |= here
-        found += _found(_ranked(search, part, here, query) or nothing_ranked(), here, part.pk)
+        ranking = _ranked(search, part, here, query)
+        found += _found(ranking, here, part.pk) if ranking else []
     found.sort(key=lambda row: (row.hit.distance, row.hit.crop_id))
     kept = found[: settings.SEARCH_LIMIT]
     return kept + _judged_beyond(search, kept, verdicts, query), cameras
@@ -371,10 +367,10 @@ def _judged_beyond(
     """Crops with a verdict that the new ranking would drop at the limit: they stay, scored like all others."""
     parts = dict(search.candidates.filter(crop__in=verdicts).values_list("crop_id", "part_id"))
     lost = parts.keys() - {row.hit.crop_id for row in kept}
-    if not lost:
-        return []
     ids, features, cameras = _features_of(search, lost)
-    ranking = engine_of(model_of(search)).rank(query, features, ids, len(ids)) if len(ids) else nothing_ranked()
+    if not len(ids):
+        return []
+    ranking = engine_of(model_of(search)).rank(query, features, ids, len(ids))
     return [Found(row.hit, row.cosine, parts[row.hit.crop_id]) for row in _found(ranking, cameras, 0)]
 
 
