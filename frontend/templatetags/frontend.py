@@ -54,8 +54,9 @@ def grouped(value: float) -> str:
 
 
 @register.filter
-def percent(share: float | None) -> str:
-    return "" if share is None else f"{100 * share:.0f}%"
+def odds(likelihood: float) -> str:
+    """A likelihood as a percentage that is never 0 and never 100: a likeness is no proof."""
+    return _("under 1%") if likelihood < 0.01 else f"{min(99, round(100 * likelihood))}%"
 
 
 @register.filter

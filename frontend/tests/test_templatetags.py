@@ -10,7 +10,7 @@ from django.utils.translation import override
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frontend.templatetags.frontend import HEIGHT, WIDTH, grouped, likelihood_words, place, plot_line, seconds
+from frontend.templatetags.frontend import HEIGHT, WIDTH, grouped, likelihood_words, odds, place, plot_line, seconds
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -66,3 +66,14 @@ def test_a_higher_value_is_drawn_higher() -> None:
     points = [(NOON, 1.0), (NOON + timedelta(hours=1), 9.0)]
     (_, low), (_, high) = (map(float, point.split(",")) for point in plot_line(points).split(" "))
     assert high < low
+
+
+def test_a_likelihood_is_never_nought_and_never_a_hundred_per_cent() -> None:
+    assert [odds(value) for value in (0.0, 0.004, 0.014, 0.86, 0.996, 1.0)] == [
+        "under 1%",
+        "under 1%",
+        "1%",
+        "86%",
+        "99%",
+        "99%",
+    ]

@@ -11,7 +11,7 @@ export const percent = (share) => `${Math.round(share * 100)}%`;
 
 /** A likelihood is never 0% or 100%: a likeness is no proof. */
 export const outOf100 = (likelihood) => Math.min(99, Math.max(1, Math.round(likelihood * 100)));
-export const odds = (likelihood) => `${outOf100(likelihood)}%`;
+export const odds = (likelihood) => (likelihood < 0.01 ? gettext("under 1%") : `${outOf100(likelihood)}%`);
 
 // A name in two languages, Chinese first: "湖滨区 Lakeside". Each reader sees the own one; the whole is in the title.
 const TWO_NAMES = /^([\u3400-\u9fff][^A-Za-z]*?)\s+([A-Za-z].*)$/;

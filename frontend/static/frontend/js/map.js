@@ -113,8 +113,9 @@ const boundsOf = (features) => L.geoJSON(features.filter((feature) => feature.ge
 
 /** Show all of it, and keep it in view when the map changes its size, until somebody moves the map. */
 export function fit(target, animate = !calm.matches) {
-  map.fitBounds(target, { padding: [26, 26], maxZoom: 18, animate });
   fitted = target;
+  // A map that is not on show has no size; it is fitted when it gets one.
+  if (map.getSize().x && map.getSize().y) map.fitBounds(target, { padding: [26, 26], maxZoom: 18, animate });
 }
 
 function resized() {
