@@ -128,7 +128,8 @@ def run_search(options: argparse.Namespace) -> None:
     hits = [
         {"rank": rank, "crop": str(crops[row].path), "distance": float(distance), "likelihood": float(likelihood)}
         for rank, (row, distance, likelihood) in enumerate(
-            zip(ranking.ids, ranking.distances, ranking.likelihoods, strict=True), start=1)
+            zip(ranking.ids, ranking.distances, ranking.likelihoods, strict=True), start=1
+        )
     ]
     print(json.dumps(hits, indent=2) if options.json else _lines(hits))
 

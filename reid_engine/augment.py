@@ -114,7 +114,7 @@ def _shift(images: Tensor, pad: int, generator: torch.Generator) -> Tensor:
     height, width = images.shape[2:]
     padded = F.pad(images, (pad,) * 4)
     corners = torch.randint(0, 2 * pad + 1, (len(images), 2), generator=generator).tolist()
-    windows = [image[:, y:y + height, x:x + width] for image, (y, x) in zip(padded, corners, strict=True)]
+    windows = [image[:, y : y + height, x : x + width] for image, (y, x) in zip(padded, corners, strict=True)]
     return torch.stack(windows)
 
 
@@ -127,5 +127,5 @@ def _erase(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
         tall, wide = round((size * ratio) ** 0.5), round((size / ratio) ** 0.5)
         if chance < share and tall < height and wide < width:
             y, x = int(top * (height - tall + 1)), int(left * (width - wide + 1))
-            image[:, y:y + tall, x:x + wide] = 0
+            image[:, y : y + tall, x : x + wide] = 0
     return images

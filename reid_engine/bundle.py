@@ -109,7 +109,8 @@ def _weights_of(model: ReidModel) -> bytes:
 
     state = {
         name: value.detach().cpu().half() if value.dim() > 1 else value.detach().cpu()
-        for name, value in model.state_dict().items() if not name.startswith("classifier.")
+        for name, value in model.state_dict().items()
+        if not name.startswith("classifier.")
     }
     buffer = io.BytesIO()
     torch.save({name: value.clone().contiguous() for name, value in state.items()}, buffer)

@@ -86,7 +86,7 @@ class Stop:
 
 @dataclass(frozen=True)
 class Leg:
-    """The way between two consecutive stops; `needed_speed` in m/s, `route` a list of (lon, lat) when a road graph gave one."""
+    """The way between two consecutive stops; `needed_speed` in m/s, `route` the (lon, lat) points of a road graph."""
 
     from_id: int
     to_id: int
@@ -153,7 +153,7 @@ class CameraPair:
 class EvalReport:
     """Figures of one bundle on one data set: diff attention beside plain cosine, and what was skipped.
 
-    `extra` holds single figures by name (intervals, calibration, open set), `cameras` the camera pairs of the first row.
+    `extra` holds single figures by name (intervals, calibration, open set), `cameras` the first row's camera pairs.
     """
 
     dataset: str

@@ -14,7 +14,7 @@ class ReidError(Exception):
 
 
 class BadPhoto(ReidError):
-    """A file that cannot be used as a photo. `data['reason']` is one of not_a_picture, too_large, truncated, too_small."""
+    """A file that cannot be used as a photo; `data['reason']`: not_a_picture, too_large, truncated or too_small."""
 
     code = "bad_photo"
 

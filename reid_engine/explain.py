@@ -53,9 +53,7 @@ class Explanation:
     method: Method
 
 
-def explain(
-    model: ReidModel, preprocessing: Mapping[str, Any], photo: Image.Image, crop: Image.Image
-) -> Explanation:
+def explain(model: ReidModel, preprocessing: Mapping[str, Any], photo: Image.Image, crop: Image.Image) -> Explanation:
     """The pair as a search sees it: the photo enhanced, both under the bundle's preprocessing and views.
 
     The query map lies over `enhance(photo)`, which may be padded; of a wide photo that view alone is explained. `model`

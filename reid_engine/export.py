@@ -137,8 +137,14 @@ def _graph(path: Path, module: nn.Module, inputs: dict[str, Tensor], outputs: tu
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            module, tuple(inputs.values()), str(path), dynamo=False, opset_version=OPSET,
-            input_names=list(inputs), output_names=list(outputs), dynamic_axes=free,
+            module,
+            tuple(inputs.values()),
+            str(path),
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_axes=free,
         )
 
 

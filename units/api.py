@@ -152,9 +152,7 @@ class UnitViewSet(viewsets.GenericViewSet):
         layout = layout_of(fields["file"].name)
         return Response(services.units_import(fields["file"], layout, fields["dry_run"], within).as_dict())
 
-    @extend_schema(
-        summary="Lay a grid over a region", request=GridRequestSerializer, responses={201: CountSerializer}
-    )
+    @extend_schema(summary="Lay a grid over a region", request=GridRequestSerializer, responses={201: CountSerializer})
     @action(detail=True, methods=["post"])
     def grid(self, request: Request, pk: str) -> Response:
         region = get_unit_or_404(request.user, pk, ADMINISTRATOR)
@@ -223,9 +221,7 @@ class CameraViewSet(viewsets.ModelViewSet):
     def geojson(self, request: Request) -> Response:
         return Response(camera_feature_collection(self.filter_queryset(self.get_queryset())))
 
-    @extend_schema(
-        summary="Import cameras from CSV", request=ImportRequestSerializer, responses=ImportReportSerializer
-    )
+    @extend_schema(summary="Import cameras from CSV", request=ImportRequestSerializer, responses=ImportReportSerializer)
     @action(detail=False, methods=["post"], url_path="import", parser_classes=[MultiPartParser, FormParser])
     def import_file(self, request: Request) -> Response:
         within = _administered(request)

@@ -75,6 +75,4 @@ def check_camera_code(code: str, free_code: bool) -> None:
 
 def _check_free(code: str) -> None:
     if not FREE_CODE.fullmatch(code):
-        raise BadCode(
-            _("The free code %(code)s must have 1 to 40 letters, digits or . : / - _") % {"code": repr(code)}
-        )
+        raise BadCode(_("The free code %(code)s must have 1 to 40 letters, digits or . : / - _") % {"code": repr(code)})

@@ -124,9 +124,11 @@ def check_place(longitude: object, latitude: object) -> Point:
 
 def grid_at(longitude: float, latitude: float, within: QuerySet[Unit] | None = None) -> Unit | None:
     """The grid (among `within`) that holds a place; of two that share the border, the one with the smaller code."""
-    candidates = (Unit.objects.all() if within is None else within).filter(
-        level=Level.GRID, west__lte=longitude, east__gte=longitude, south__lte=latitude, north__gte=latitude
-    ).order_by("code")
+    candidates = (
+        (Unit.objects.all() if within is None else within)
+        .filter(level=Level.GRID, west__lte=longitude, east__gte=longitude, south__lte=latitude, north__gte=latitude)
+        .order_by("code")
+    )
     point = shapely.Point(longitude, latitude)
     return next((unit for unit in candidates if shape_of(unit.polygon).covers(point)), None)
 

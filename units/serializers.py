@@ -226,4 +226,3 @@ class ImportReportSerializer(serializers.Serializer):
 class GridRequestSerializer(serializers.Serializer):
     cell_m = serializers.FloatField(default=200.0, help_text="Side of a cell in metres")
     dry_run = serializers.BooleanField(default=False)
-

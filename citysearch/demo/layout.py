@@ -56,6 +56,7 @@ class CameraPlan:
     y: float
     clock_error_s: float
 
+
 KEPT_DAYS = 3650
 
 

@@ -55,7 +55,15 @@ class CropAdmin(ReadOnly, admin.ModelAdmin):
     date_hierarchy = "captured_at"
     actions = ["index", "erase"]
     fields = readonly_fields = (
-        "picture", "camera", "time", "captured_at", "width", "height", "source_name", "sha256", "gallery_import",
+        "picture",
+        "camera",
+        "time",
+        "captured_at",
+        "width",
+        "height",
+        "source_name",
+        "sha256",
+        "gallery_import",
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Crop]:
@@ -133,7 +141,16 @@ class GalleryImportAdmin(ReadOnly, admin.ModelAdmin):
     inlines = [ImportLineInline]
     actions = ["index"]
     fields = readonly_fields = (
-        "layout", "source", "user", "state", "total", "added", "known", "refused", "message", "created_at",
+        "layout",
+        "source",
+        "user",
+        "state",
+        "total",
+        "added",
+        "known",
+        "refused",
+        "message",
+        "created_at",
         "finished_at",
     )
 

@@ -150,7 +150,11 @@ class CameraCropsView(APIView):
         "that this camera has already is known. For administrators.",
         request={"multipart/form-data": CropUploadSerializer},
         responses={
-            200: UploadReportSerializer, 201: UploadReportSerializer, 400: REFUSED, 404: NOT_FOUND, 507: DISK_FULL
+            200: UploadReportSerializer,
+            201: UploadReportSerializer,
+            400: REFUSED,
+            404: NOT_FOUND,
+            507: DISK_FULL,
         },
     )
     def post(self, request: Request, pk: int) -> Response:

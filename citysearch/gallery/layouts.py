@@ -156,9 +156,7 @@ def _zip(opened: _Opened, options: Options) -> list[Entry]:
     ]
 
 
-def _manifest_of_zip(
-    archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo], options: Options
-) -> list[Entry]:
+def _manifest_of_zip(archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo], options: Options) -> list[Entry]:
     def reader(name: str) -> Callable[[], bytes]:
         info = members.get(name)
         return _refusal("missing", name) if info is None else _member_reader(archive, info)

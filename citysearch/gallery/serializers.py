@@ -35,7 +35,15 @@ class CropSerializer(serializers.ModelSerializer):
     class Meta:
         model = Crop
         fields = [
-            "id", "camera", "time", "camera_time", "image", "width", "height", "source_name", "sha256",
+            "id",
+            "camera",
+            "time",
+            "camera_time",
+            "image",
+            "width",
+            "height",
+            "source_name",
+            "sha256",
             "gallery_import",
         ]
         read_only_fields = fields
@@ -119,7 +127,17 @@ class ImportSerializer(serializers.ModelSerializer):
     class Meta:
         model = GalleryImport
         fields = [
-            "id", "layout", "source", "user", "state", "total", "added", "known", "refused", "message", "created_at",
+            "id",
+            "layout",
+            "source",
+            "user",
+            "state",
+            "total",
+            "added",
+            "known",
+            "refused",
+            "message",
+            "created_at",
             "finished_at",
         ]
         read_only_fields = fields

@@ -26,8 +26,19 @@ class ModelVersionAdmin(admin.ModelAdmin):
     search_fields = ["name", "sha256"]
     actions = ["activate", "index"]
     fields = readonly_fields = (
-        "name", "state", "backbone", "dim", "rank1", "mean_ap", "mean_inp", "unindexed", "sha256", "bundle", "metrics",
-        "created_at", "activated_at",
+        "name",
+        "state",
+        "backbone",
+        "dim",
+        "rank1",
+        "mean_ap",
+        "mean_inp",
+        "unindexed",
+        "sha256",
+        "bundle",
+        "metrics",
+        "created_at",
+        "activated_at",
     )
 
     @admin.display(description=_("Rank-1"))

@@ -30,7 +30,16 @@ class ModelVersionSerializer(serializers.ModelSerializer):
     class Meta:
         model = ModelVersion
         fields = [
-            "id", "name", "sha256", "dim", "backbone", "state", "figures", "metrics", "created_at", "activated_at",
+            "id",
+            "name",
+            "sha256",
+            "dim",
+            "backbone",
+            "state",
+            "figures",
+            "metrics",
+            "created_at",
+            "activated_at",
         ]
         read_only_fields = fields
 

@@ -57,9 +57,12 @@ def model_activate(version: ModelVersion, anyway: bool = False) -> ModelVersion:
     missing = 0 if anyway else unindexed_crops(version)
     if missing:
         raise Conflict(
-            _("%(count)d crops of the gallery are not indexed by %(name)s yet: searches would not see them. "
-              "Index them first (index_gallery --model %(name)s), or activate it anyway.")
-            % {"count": missing, "name": version.name}, count=missing,
+            _(
+                "%(count)d crops of the gallery are not indexed by %(name)s yet: searches would not see them. "
+                "Index them first (index_gallery --model %(name)s), or activate it anyway."
+            )
+            % {"count": missing, "name": version.name},
+            count=missing,
         )
     _switch(version)
     version.refresh_from_db()
@@ -92,7 +95,8 @@ def sha256_of(path: Path) -> str:
 def _switch(version: ModelVersion) -> None:
     ModelVersion.objects.filter(state=State.ACTIVE).exclude(pk=version.pk).update(state=State.READY)
     touched = (
-        ModelVersion.objects.filter(pk=version.pk).exclude(state=State.ACTIVE)
+        ModelVersion.objects.filter(pk=version.pk)
+        .exclude(state=State.ACTIVE)
         .update(state=State.ACTIVE, activated_at=timezone.now())
     )
     if not touched and not ModelVersion.objects.filter(pk=version.pk).exists():

@@ -67,9 +67,10 @@ def api_document() -> str:
 
 API_HEAD = """# API
 
-All addresses answer JSON. Log in with a session, or get a token from `/api/v1/token/` and send `Authorization: Token ...`.
-What you may not see answers 404. An error is `{"error": {"code", "message", "fields"}}`: the code is stable, the message
-is for a person, the fields name the inputs at fault. Lists are paged: `?page=`, `?page_size=` up to 2000.
+All addresses answer JSON. Log in with a session, or get a token from `/api/v1/token/` and send it as
+`Authorization: Token ...`. What you may not see answers 404. An error is `{"error": {"code", "message", "fields"}}`:
+the code is stable, the message is for a person, the fields name the inputs at fault. Lists are paged: `?page=`,
+`?page_size=` up to 2000.
 The schema lies at `/api/schema/`, with a page to try it at `/api/docs/`.
 
 A search, from photo to path:

@@ -68,7 +68,9 @@ def closed_door() -> Any:
 def version_of(path: Path, sha256: str | None = None) -> ModelVersion:
     from citysearch.research.services import sha256_of
 
-    return ModelVersion(name="tiny", sha256=sha256 or sha256_of(path), bundle=str(path), dim=512, backbone="osnet_x0_25")
+    return ModelVersion(
+        name="tiny", sha256=sha256 or sha256_of(path), bundle=str(path), dim=512, backbone="osnet_x0_25"
+    )
 
 
 def test_the_web_process_resolves_every_address_without_torch() -> None:

@@ -97,5 +97,7 @@ def _optional(module: str) -> Any:
         package = module.split(".")[0]
         raise BadDataset(
             f"CUHK03's .mat files need {package}, which is not installed: pip install h5py scipy, "
-            f"or give the set as folders.\n{LAYOUT.sketch}", package=package, layout=LAYOUT.name,
+            f"or give the set as folders.\n{LAYOUT.sketch}",
+            package=package,
+            layout=LAYOUT.name,
         ) from error

@@ -22,7 +22,9 @@ LAYOUT = Layout(
 RULES = market1501.Rules(LAYOUT, suffixes=(".jpg",), junk=market1501.JUNK, distractor=None)
 VERSIONS = {"V1": ("train", "test"), "V2": ("mask_train_v2", "mask_test_v2")}
 LISTS: dict[Part, tuple[str, ...]] = {
-    "train": ("list_train.txt", "list_val.txt"), "query": ("list_query.txt",), "gallery": ("list_gallery.txt",),
+    "train": ("list_train.txt", "list_val.txt"),
+    "query": ("list_query.txt",),
+    "gallery": ("list_gallery.txt",),
 }
 
 

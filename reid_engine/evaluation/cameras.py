@@ -13,9 +13,7 @@ from .metrics import Identities, Scores, gathered, score_tile
 Cell = tuple[int, int]
 
 
-def camera_scores(
-    distances: NDArray[np.floating], queries: Identities, gallery: Identities
-) -> dict[Cell, Scores]:
+def camera_scores(distances: NDArray[np.floating], queries: Identities, gallery: Identities) -> dict[Cell, Scores]:
     """Scores of one tile (T, G) by (query camera, gallery camera): the gallery holds that one camera alone."""
     found: dict[Cell, Scores] = {}
     for camera in np.unique(queries.camera_ids):
@@ -36,7 +34,8 @@ def camera_pairs(tiles: Iterable[dict[Cell, Scores]]) -> tuple[CameraPair, ...]:
     whole = {cell: gathered(scores) for cell, scores in sorted(parts.items())}
     return tuple(
         CameraPair(*cell, len(scores.ap), scores.cmc(1), scores.mean_ap)
-        for cell, scores in whole.items() if len(scores.ap)
+        for cell, scores in whole.items()
+        if len(scores.ap)
     )
 
 

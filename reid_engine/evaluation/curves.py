@@ -102,8 +102,12 @@ def _cmc(study: Study) -> Figure:
     figure, (axis,) = _figure("How often the right person is among the first hits", _about(study))
     ranks = np.arange(1, RANKS_SHOWN + 1)
     for name, scores in study.scores.items():
-        axis.plot(ranks, [scores.cmc(int(rank)) for rank in ranks], label=f"{name}: Rank-1 {100 * scores.cmc(1):.1f} %",
-                  **_stroke(name))
+        axis.plot(
+            ranks,
+            [scores.cmc(int(rank)) for rank in ranks],
+            label=f"{name}: Rank-1 {100 * scores.cmc(1):.1f} %",
+            **_stroke(name),
+        )
     lowest = min(scores.cmc(1) for scores in study.scores.values())
     axis.set_xlim(0.5, RANKS_SHOWN + 0.5)
     axis.set_ylim(max(0.0, np.floor(lowest * 20 - 0.5) / 20), 1.003)
@@ -126,8 +130,10 @@ def _precision_recall(study: Study) -> Figure:
         if len(found.precision):
             label = f"{name}: mAP {100 * found.scores.mean_ap:.1f} %"
             axis.plot(LEVELS, found.precision.mean(axis=0), label=label, **_stroke(name))
-    lowest = min((float(found.precision.mean(axis=0).min()) for found in study.observed.values()
-                  if len(found.precision)), default=0.0)
+    lowest = min(
+        (float(found.precision.mean(axis=0).min()) for found in study.observed.values() if len(found.precision)),
+        default=0.0,
+    )
     axis.set_xlim(0, 1.005)
     axis.set_ylim(max(0.0, np.floor(lowest * 10 - 1) / 10), 1.005)
     _percent(axis, "x", "y")
@@ -186,8 +192,14 @@ def _reliable(axis: Axes, found: Reliability, kind: str) -> None:
     there = found.pairs >= 1
     label, colour = f"{kind}: ECE {found.error:.4f}", KINDS.get(kind, INK)
     axis.plot(found.likelihood[there], found.share[there], color=colour, linewidth=1.4, label=label)
-    axis.scatter(found.likelihood[there], found.share[there], s=4 + 6 * np.log10(found.pairs[there]), color=colour,
-                 clip_on=False, zorder=3)
+    axis.scatter(
+        found.likelihood[there],
+        found.share[there],
+        s=4 + 6 * np.log10(found.pairs[there]),
+        color=colour,
+        clip_on=False,
+        zorder=3,
+    )
 
 
 def _open_set(study: Study) -> Figure:
@@ -199,8 +211,15 @@ def _open_set(study: Study) -> Figure:
     axis.scatter([absent.false_alarms], [absent.detected], color=BLUE, s=36, zorder=3)
     found, alarms = 100 * absent.detected, 100 * absent.false_alarms
     said = f"{found:.0f} % of absent people found absent\nat {alarms:.1f} % false alarms"
-    axis.annotate(said, (absent.false_alarms, absent.detected), (12, -10), textcoords="offset points",
-                  fontsize=9, color=INK, va="top")
+    axis.annotate(
+        said,
+        (absent.false_alarms, absent.detected),
+        (12, -10),
+        textcoords="offset points",
+        fontsize=9,
+        color=INK,
+        va="top",
+    )
     axis.set_xlim(0, 0.5)
     axis.set_ylim(0, 1.01)
     _percent(axis, "x", "y")
@@ -234,8 +253,15 @@ def _heat(axis: Axes, table: NDArray[np.float64], rows: list[int], columns: list
     for (row, column), value in np.ndenumerate(table):
         if np.isfinite(value):
             dark = value > 0.91 or value < 0.56
-            axis.text(column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=8.5,
-                      color="white" if dark else INK)
+            axis.text(
+                column,
+                row,
+                f"{100 * value:.0f}",
+                ha="center",
+                va="center",
+                fontsize=8.5,
+                color="white" if dark else INK,
+            )
     axis.set_xticks(np.arange(1, len(columns)) - 0.5, minor=True)
     axis.set_yticks(np.arange(1, len(rows)) - 0.5, minor=True)
     axis.grid(which="minor", color="white", linewidth=2)

@@ -68,7 +68,10 @@ def evaluate(engine: Ranker, dataset: Dataset, progress: Progress = lambda done,
 
 
 def study(
-    engine: Ranker, dataset: Dataset, progress: Progress = lambda done, total: None, again: bool = False,
+    engine: Ranker,
+    dataset: Dataset,
+    progress: Progress = lambda done, total: None,
+    again: bool = False,
 ) -> Study:
     """Diff attention beside plain cosine on the query and gallery parts of `dataset`; `again` adds re-ranked rows.
 
@@ -120,8 +123,10 @@ def _tiles(engine: Ranker, dataset: Dataset, features: Float16s, done: Callable[
         vectors = np.stack([engine.query_features([photo_of(record)]) for record in records])
         attended, plain = distances(engine, vectors, features)
         those, half = queries.rows(start, start + step), halves.rows(start, start + step)
-        observed = {name: observe(matrix, those, gallery, half)
-                    for name, matrix in ((DIFF_ATTENTION, attended), (PLAIN_COSINE, plain))}
+        observed = {
+            name: observe(matrix, those, gallery, half)
+            for name, matrix in ((DIFF_ATTENTION, attended), (PLAIN_COSINE, plain))
+        }
         yield _Tile(observed, camera_scores(attended, those, gallery), vectors)
         done(start + len(records))
 
@@ -143,7 +148,8 @@ def _distances(engine: Ranker, vector: Vectors, features: Float16s) -> tuple[Vec
     if len(ranking.ids) != len(ids) or not ranking.exact:
         raise BadConfig(
             f"the engine ranked {len(ranking.ids)} of {len(ids)} crops; an evaluation needs all of them: "
-            "raise its exhaustive_rows", option="exhaustive_rows",
+            "raise its exhaustive_rows",
+            option="exhaustive_rows",
         )
     attended, cosine = np.empty(len(ids), np.float32), np.empty(len(ids), np.float32)
     attended[ranking.ids], cosine[ranking.ids] = ranking.distances, ranking.cosine
@@ -166,7 +172,8 @@ def _reranked(
     for column, name in enumerate((DIFF_ATTENTION, PLAIN_COSINE)):
         tiles = rerank(partial(rows.of, column), len(queries), len(probes), progress=progress)
         found[name + RERANKED] = gathered(
-            score_tile(final, queries.rows(int(tile[0]), int(tile[-1]) + 1), gallery) for tile, final in tiles)
+            score_tile(final, queries.rows(int(tile[0]), int(tile[-1]) + 1), gallery) for tile, final in tiles
+        )
     return found
 
 
@@ -187,7 +194,10 @@ class _Rows:
 
 
 def _study(
-    engine: Ranker, dataset: Dataset, scores: dict[str, Scores], observed: dict[str, Observed],
+    engine: Ranker,
+    dataset: Dataset,
+    scores: dict[str, Scores],
+    observed: dict[str, Observed],
     cameras: tuple[CameraPair, ...],
 ) -> Study:
     attended = observed[DIFF_ATTENTION]
@@ -217,8 +227,11 @@ def _intervals(scores: dict[str, Scores]) -> dict[str, float]:
 
 def _believed_facts(believed: dict[str, Believed]) -> dict[str, float]:
     """Expected calibration errors by kind, and the shares of same pairs they were measured on."""
-    facts = {f"calibration {kind} error {over}": getattr(found, over).error
-             for kind, found in believed.items() for over in ("every", "likely", "hits")}
+    facts = {
+        f"calibration {kind} error {over}": getattr(found, over).error
+        for kind, found in believed.items()
+        for over in ("every", "likely", "hits")
+    }
     for found in believed.values():
         facts["calibration pairs"] = float(found.every.pairs.sum())
         facts["calibration same share"] = float((found.every.pairs * found.every.share).sum() / found.every.pairs.sum())
@@ -228,8 +241,11 @@ def _believed_facts(believed: dict[str, Believed]) -> dict[str, float]:
 def _absent_facts(absent: OpenSet | None) -> dict[str, float]:
     if absent is None:
         return {}
-    return {"open set detected": absent.detected, "open set false alarms": absent.false_alarms,
-            "open set threshold": absent.threshold}
+    return {
+        "open set detected": absent.detected,
+        "open set false alarms": absent.false_alarms,
+        "open set threshold": absent.threshold,
+    }
 
 
 def _row(name: str, found: Figures) -> EvalRow:

@@ -46,8 +46,10 @@ def _texts(folder: Path, study: Study, pictures: list[str]) -> list[Path]:
     cameras = ["\n", cameras_markdown(report)] if report.cameras else []
     shown = "".join(f"\n![{Path(name).stem.replace('_', ' ')}]({name})\n" for name in pictures)
     texts = {
-        "table.md": "".join([as_markdown(report), *cameras, shown]), "table.csv": as_csv(report),
-        "table.json": as_json(report), "cameras.csv": cameras_csv(report),
+        "table.md": "".join([as_markdown(report), *cameras, shown]),
+        "table.csv": as_csv(report),
+        "table.json": as_json(report),
+        "cameras.csv": cameras_csv(report),
     }
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")

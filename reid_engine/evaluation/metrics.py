@@ -81,7 +81,11 @@ class Figures:
 
 
 def cmc_map_minp(
-    distances: ArrayLike, q_pids: ArrayLike, g_pids: ArrayLike, q_cams: ArrayLike, g_cams: ArrayLike,
+    distances: ArrayLike,
+    q_pids: ArrayLike,
+    g_pids: ArrayLike,
+    q_cams: ArrayLike,
+    g_cams: ArrayLike,
 ) -> Figures:
     """Figures of a (Q, G) matrix of distances (smaller is closer) between Q queries and G gallery crops.
 
@@ -156,7 +160,10 @@ def intervals(scores: Scores, rounds: int = 1000, seed: int = 0) -> dict[str, tu
 
 
 def paired_intervals(
-    first: Scores, second: Scores, rounds: int = 1000, seed: int = 0,
+    first: Scores,
+    second: Scores,
+    rounds: int = 1000,
+    seed: int = 0,
 ) -> dict[str, tuple[float, float, float]]:
     """(difference, low, high) of `first` minus `second` for rank1, mean_ap and mean_inp, 95% bootstrap.
 

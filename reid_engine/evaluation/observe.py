@@ -74,17 +74,13 @@ class Halves:
         asked = np.unique(queries.person_ids)
         place = np.searchsorted(asked, gallery.person_ids)
         known = asked[np.minimum(place, len(asked) - 1)] == gallery.person_ids
-        return cls(
-            np.searchsorted(asked, queries.person_ids) % 2, np.where(known, place, np.arange(len(gallery))) % 2
-        )
+        return cls(np.searchsorted(asked, queries.person_ids) % 2, np.where(known, place, np.arange(len(gallery))) % 2)
 
     def rows(self, start: int, stop: int) -> Halves:
         return Halves(self.queries[start:stop], self.gallery)
 
 
-def observe(
-    distances: NDArray[np.floating], queries: Identities, gallery: Identities, halves: Halves
-) -> Observed:
+def observe(distances: NDArray[np.floating], queries: Identities, gallery: Identities, halves: Halves) -> Observed:
     """What stays of one tile: distances (T, G), T queries."""
     same = gallery.person_ids == queries.person_ids[:, None]
     own = same & (gallery.camera_ids == queries.camera_ids[:, None])
@@ -119,8 +115,11 @@ def _precision(match: Bools) -> Floats:
     precision = np.where(match, found / np.arange(1, match.shape[1] + 1), 0.0)
     best_from = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     needed = np.maximum(np.ceil(LEVELS[None] * found[:, -1:] - 1e-9), 1)
-    rank = np.stack([np.searchsorted(row, wanted) for row, wanted in zip(found, needed, strict=True)]) \
-        if len(match) else np.zeros((0, len(LEVELS)), np.int64)
+    rank = (
+        np.stack([np.searchsorted(row, wanted) for row, wanted in zip(found, needed, strict=True)])
+        if len(match)
+        else np.zeros((0, len(LEVELS)), np.int64)
+    )
     return np.asarray(np.take_along_axis(best_from, rank, axis=1), np.float64)
 
 

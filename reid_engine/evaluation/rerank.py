@@ -37,7 +37,10 @@ class Reranking:
 
 
 def rerank(
-    rows: Rows, queries: int, count: int, options: Reranking = Reranking(),
+    rows: Rows,
+    queries: int,
+    count: int,
+    options: Reranking = Reranking(),
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Iterator[tuple[Ints, Floats]]:
     """Yields (query numbers (T,), final distances (T, count - queries)) for the queries in order.

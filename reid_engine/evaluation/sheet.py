@@ -64,8 +64,12 @@ def _pasted(strips: list[Image.Image], study: Study) -> Image.Image:
     sheet = Image.new("RGB", (wide * min(COLUMNS, max(1, len(strips))) + MARGIN, head + tall * rows + MARGIN), PAPER)
     draw = ImageDraw.Draw(sheet)
     draw.text((MARGIN, 18), f"The {len(strips)} worst queries of {study.report.dataset}", INK, _font(20))
-    draw.text((MARGIN, 44), "left the query, then its nearest crops by diff attention: green the same person, "
-                            "red another one", SOFT, _font(12))
+    draw.text(
+        (MARGIN, 44),
+        "left the query, then its nearest crops by diff attention: green the same person, red another one",
+        SOFT,
+        _font(12),
+    )
     for at, strip in enumerate(strips):
         sheet.paste(strip, (MARGIN + wide * (at // rows), head + 12 + tall * (at % rows)))
     return sheet

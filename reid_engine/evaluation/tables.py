@@ -107,8 +107,10 @@ def _gain_lines(report: EvalReport) -> list[str]:
     """How much diff attention adds to plain cosine, with the interval over the same people."""
     if "gain mean_ap" not in report.extra:
         return []
-    return ["- diff attention minus plain cosine, the same people drawn for both: "
-            + ", ".join(_gain(report, figure, label) for figure, label in (("mean_ap", "mAP"), ("rank1", "Rank-1")))]
+    return [
+        "- diff attention minus plain cosine, the same people drawn for both: "
+        + ", ".join(_gain(report, figure, label) for figure, label in (("mean_ap", "mAP"), ("rank1", "Rank-1")))
+    ]
 
 
 def _gain(report: EvalReport, figure: str, label: str) -> str:
@@ -119,14 +121,20 @@ def _gain(report: EvalReport, figure: str, label: str) -> str:
 def _note_lines(report: EvalReport) -> list[str]:
     if not any("re-ranking" in row.name for row in report.rows):
         return []
-    return ["", "Re-ranking (k-reciprocal, k1 = 20, k2 = 6, weight 0.3) compares all queries and crops with each "
-                "other; a search of one photo cannot, so those rows are no figures of a search."]
+    return [
+        "",
+        "Re-ranking (k-reciprocal, k1 = 20, k2 = 6, weight 0.3) compares all queries and crops with each "
+        "other; a search of one photo cannot, so those rows are no figures of a search.",
+    ]
 
 
 def _belief_lines(report: EvalReport) -> list[str]:
     """Expected calibration errors of each kind of calibration."""
-    kinds = [name.split(" error every")[0].removeprefix("calibration ")
-             for name in report.extra if name.endswith(" error every")]
+    kinds = [
+        name.split(" error every")[0].removeprefix("calibration ")
+        for name in report.extra
+        if name.endswith(" error every")
+    ]
     if not kinds:
         return []
     share, least = (report.extra[f"calibration {name}"] for name in ("same share", "likely from"))
@@ -149,8 +157,11 @@ def _open_set_lines(report: EvalReport) -> list[str]:
     if "open set detected" not in report.extra:
         return []
     found, alarms = (100 * report.extra[f"open set {name}"] for name in ("detected", "false alarms"))
-    return ["", f"Open set: {found:.1f} % of absent people are said to be absent, {alarms:.1f} % of present ones too "
-                "(false alarms; the threshold is set at 5 % on the other half of the people)."]
+    return [
+        "",
+        f"Open set: {found:.1f} % of absent people are said to be absent, {alarms:.1f} % of present ones too "
+        "(false alarms; the threshold is set at 5 % on the other half of the people).",
+    ]
 
 
 def _cell(pair: CameraPair | None) -> str:

@@ -1,9 +1,9 @@
 """Diff attention: a map A over the feature, computed from a pair, that weighs both vectors before their distance.
 
-    d = T(g - q),  T in {sub: identity, squ: square, abs: absolute value}
-    f = w_d d + w_q q + w_g g + b
-    A = sigmoid(W2 relu(W1 f)),  W1 (h, p), W2 (p, h), no biases, h = p // ratio
-    D = distance(A*q, A*g), both L2-normalised
+d = T(g - q),  T in {sub: identity, squ: square, abs: absolute value}
+f = w_d d + w_q q + w_g g + b
+A = sigmoid(W2 relu(W1 f)),  W1 (h, p), W2 (p, h), no biases, h = p // ratio
+D = distance(A*q, A*g), both L2-normalised
 """
 
 from __future__ import annotations
@@ -28,8 +28,13 @@ class DiffAttention(nn.Module):
     """
 
     def __init__(
-        self, dim: int, ratio: int = 4, transform: str = "abs", tied: bool = True,
-        activation: str = "sigmoid", distance: str = "euclidean",
+        self,
+        dim: int,
+        ratio: int = 4,
+        transform: str = "abs",
+        tied: bool = True,
+        activation: str = "sigmoid",
+        distance: str = "euclidean",
     ) -> None:
         super().__init__()
         require_one_of("transform", transform, TRANSFORMS)
@@ -45,8 +50,13 @@ class DiffAttention(nn.Module):
     @property
     def config(self) -> dict[str, object]:
         """The options a bundle needs to build the module again."""
-        return {"ratio": self.ratio, "transform": self.transform, "tied": self.tied,
-                "activation": self.activation, "distance": self.metric}
+        return {
+            "ratio": self.ratio,
+            "transform": self.transform,
+            "tied": self.tied,
+            "activation": self.activation,
+            "distance": self.metric,
+        }
 
     def reset_parameters(self) -> None:
         """Framework defaults: the aggregate is a 1x1 convolution of three channels, uniform within 1/sqrt(3)."""
@@ -93,10 +103,12 @@ class DiffAttention(nn.Module):
             return self.distance(q[:, None], g[None], normalise)
         columns = min(len(g), pairs)
         rows = max(1, pairs // columns)
-        return torch.cat([
-            torch.cat([self._tile(part, piece, normalise) for piece in g.split(columns)], dim=1)
-            for part in q.split(rows)
-        ])
+        return torch.cat(
+            [
+                torch.cat([self._tile(part, piece, normalise) for piece in g.split(columns)], dim=1)
+                for part in q.split(rows)
+            ]
+        )
 
     def dead_share(self, q: Tensor, g: Tensor) -> float:
         """Share of hidden units that fire for none of the pairs q (B, D), g (B, D); 1.0 is a dead module."""

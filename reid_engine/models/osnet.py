@@ -109,10 +109,16 @@ class OSNet(nn.Module):
         self.conv1 = ConvLayer(3, stem, 7, stride=2, instance=instance)
         self.maxpool = nn.MaxPool2d(3, 2, padding=1)
         inside = "inside" if instance else ""
-        self.conv2 = nn.Sequential(OSBlock(stem, stages[0], inside), OSBlock(stages[0], stages[0]),
-                                   nn.Sequential(ConvLayer(stages[0], stages[0], 1), nn.AvgPool2d(2)))
-        self.conv3 = nn.Sequential(OSBlock(stages[0], stages[1], inside), OSBlock(stages[1], stages[1]),
-                                   nn.Sequential(ConvLayer(stages[1], stages[1], 1), nn.AvgPool2d(2)))
+        self.conv2 = nn.Sequential(
+            OSBlock(stem, stages[0], inside),
+            OSBlock(stages[0], stages[0]),
+            nn.Sequential(ConvLayer(stages[0], stages[0], 1), nn.AvgPool2d(2)),
+        )
+        self.conv3 = nn.Sequential(
+            OSBlock(stages[0], stages[1], inside),
+            OSBlock(stages[1], stages[1]),
+            nn.Sequential(ConvLayer(stages[1], stages[1], 1), nn.AvgPool2d(2)),
+        )
         self.conv4 = nn.Sequential(OSBlock(stages[1], stages[2], inside), OSBlock(stages[2], stages[2]))
         self.conv5 = ConvLayer(stages[2], stages[2], 1)
         last: nn.Module = nn.ReLU() if relu else nn.Identity()

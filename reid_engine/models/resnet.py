@@ -52,8 +52,9 @@ class AGW(BagTricks):
 
     def __init__(self) -> None:
         super().__init__()
-        self.non_local = nn.ModuleDict({f"layer2_{at}": NonLocal(512) for at in (2, 3)}
-                                       | {f"layer3_{at}": NonLocal(1024) for at in (3, 4, 5)})
+        self.non_local = nn.ModuleDict(
+            {f"layer2_{at}": NonLocal(512) for at in (2, 3)} | {f"layer3_{at}": NonLocal(1024) for at in (3, 4, 5)}
+        )
         self.pool = GeM()
 
     def feature_map(self, images: Tensor) -> Tensor:

@@ -19,7 +19,10 @@ from reid_engine.models import build
 
 CONFIG = {"backbone": "osnet_x0_25", "options": {}, "diff_attention": {"ratio": 16}}
 FACTS = {
-    "name": "tiny", "created": "2026-01-01T00:00:00+00:00", "config": CONFIG, "metrics": {"cosine_map": 0.5},
+    "name": "tiny",
+    "created": "2026-01-01T00:00:00+00:00",
+    "config": CONFIG,
+    "metrics": {"cosine_map": 0.5},
     "preprocessing": {"height": 64, "width": 32, "mean": [0, 0, 0], "std": [1, 1, 1], "views": ["plain"]},
     "calibration": {"kind": "platt", "a": 1.0, "b": 0.0},
 }
@@ -130,10 +133,17 @@ def test_a_full_disk_leaves_the_old_bundle_whole(
 
 
 def test_reading_the_manifest_loads_no_torch(written: Path) -> None:
-    script = ("import sys; from reid_engine import bundle; bundle.verify(sys.argv[1]); "
-              "print(bundle.read_manifest(sys.argv[1])['name'], 'torch' in sys.modules)")
-    said = subprocess.run([sys.executable, "-c", script, str(written)], capture_output=True, text=True, check=True,
-                          cwd=Path(bundle.__file__).parents[1])
+    script = (
+        "import sys; from reid_engine import bundle; bundle.verify(sys.argv[1]); "
+        "print(bundle.read_manifest(sys.argv[1])['name'], 'torch' in sys.modules)"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", script, str(written)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(bundle.__file__).parents[1],
+    )
     assert said.stdout.split() == ["tiny", "False"]
 
 

@@ -170,8 +170,10 @@ def test_isotonic_steps_are_the_nearest_falling_ones(rows: list[tuple[float, boo
     sums = np.array([same[distances == level].sum() for level in levels], float)
     counts = np.array([(distances == level).sum() for level in levels], float)
     steps = [
-        min(max(sums[low:high + 1].sum() / counts[low:high + 1].sum() for high in range(at, len(levels)))
-            for low in range(at + 1))
+        min(
+            max(sums[low : high + 1].sum() / counts[low : high + 1].sum() for high in range(at, len(levels)))
+            for low in range(at + 1)
+        )
         for at in range(len(levels))
     ]
     fitted = fit_isotonic(distances, same)

@@ -52,8 +52,14 @@ def other_value(config: TrainConfig, name: str) -> tuple[str, str, object]:
 
 
 NAMES = {
-    "data_format": "folder", "strategy": "separate", "backbone": "agw", "transform": "squ", "activation": "none",
-    "distance": "cosine", "triplet": "weighted", "schedule": "step",
+    "data_format": "folder",
+    "strategy": "separate",
+    "backbone": "agw",
+    "transform": "squ",
+    "activation": "none",
+    "distance": "cosine",
+    "triplet": "weighted",
+    "schedule": "step",
 }
 HALVES = dict.fromkeys(("weight_decay", "final_lr", "ema", "label_smoothing", "flip", "erasing", "jitter", "lr"), 0.25)
 
@@ -80,11 +86,20 @@ def test_initial_weights_that_are_not_there_are_refused_before_training(tmp_path
         check_paths(parsed(f"--data {tmp_path} --out o --init gone.onnx"))
 
 
-@pytest.mark.parametrize("line", [
-    "train --data d --out o --learning-rate 1", "train --data d --out o --epoch 3",
-    "train --data d --out o --epochs many", "train --data d --out o --backbone vgg",
-    "evaluate --data d --formats folder", "evaluate", "search", "", "fly",
-])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "train --data d --out o --learning-rate 1",
+        "train --data d --out o --epoch 3",
+        "train --data d --out o --epochs many",
+        "train --data d --out o --backbone vgg",
+        "evaluate --data d --formats folder",
+        "evaluate",
+        "search",
+        "",
+        "fly",
+    ],
+)
 def test_unknown_shortened_wrong_and_missing_options_are_refused(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         parser().parse_args(line.split())
@@ -92,24 +107,31 @@ def test_unknown_shortened_wrong_and_missing_options_are_refused(line: str, caps
     assert "error:" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("line", "message"), [
-    ("train --data d", "training option 'out' is missing"),
-    ("train --data d --out o --epochs -1", "epochs is -1; allowed: a number from 0"),
-    ("train --data nowhere --out o", "--data nowhere: there is no such folder"),
-    ("evaluate --data nowhere", "nowhere: there is no such folder. Expected layout of Market-1501"),
-    ("search photo.jpg --gallery nowhere", "nowhere: no .jpg, .png or .webp crop"),
-])
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("train --data d", "training option 'out' is missing"),
+        ("train --data d --out o --epochs -1", "epochs is -1; allowed: a number from 0"),
+        ("train --data nowhere --out o", "--data nowhere: there is no such folder"),
+        ("evaluate --data nowhere", "nowhere: there is no such folder. Expected layout of Market-1501"),
+        ("search photo.jpg --gallery nowhere", "nowhere: no .jpg, .png or .webp crop"),
+    ],
+)
 def test_what_cannot_be_done_is_said_in_one_line_without_a_traceback(
-    line: str, message: str, capsys: pytest.CaptureFixture[str],
+    line: str,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(line.split()) == EXIT_REFUSED
     assert f"error: {message}" in capsys.readouterr().err
 
 
 def test_the_help_loads_no_torch() -> None:
-    code = "import sys, runpy; sys.argv = ['x', '--help']\ntry: runpy.run_module('reid_engine')\n" \
-           "except SystemExit: pass\nfrom reid_engine.__main__ import main\n" \
-           "try: main(['train', '--help'])\nexcept SystemExit: print('torch' in sys.modules)"
+    code = (
+        "import sys, runpy; sys.argv = ['x', '--help']\ntry: runpy.run_module('reid_engine')\n"
+        "except SystemExit: pass\nfrom reid_engine.__main__ import main\n"
+        "try: main(['train', '--help'])\nexcept SystemExit: print('torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.rstrip().endswith("False")
     assert "--backbone" in done.stdout
@@ -136,7 +158,10 @@ def trained(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_training_prints_the_path_of_a_bundle_and_tells_its_epochs(
-    people: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    people: Path,
+    trained: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = tmp_path / "again"
     line = f"train --data {people} --out {out} --strategy separate --init {trained} {SMALL} --module-epochs 1"
@@ -148,7 +173,9 @@ def test_training_prints_the_path_of_a_bundle_and_tells_its_epochs(
 
 
 def test_every_form_of_the_evaluation_is_printed(
-    people: Path, trained: Path, capsys: pytest.CaptureFixture[str],
+    people: Path,
+    trained: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     base = f"evaluate --data {people} --bundle {trained}".split()
     for table, start in (("markdown", "Market-1501: 8 queries"), ("csv", "dataset,queries"), ("json", "{")):
@@ -157,7 +184,9 @@ def test_every_form_of_the_evaluation_is_printed(
 
 
 def test_the_evaluations_figures_are_those_of_the_searches_hits(
-    people: Path, trained: Path, capsys: pytest.CaptureFixture[str],
+    people: Path,
+    trained: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Search with each query alone, take the hits as printed, and score them."""
     main(["evaluate", "--data", str(people), "--bundle", str(trained), "--table", "json"])
@@ -166,13 +195,25 @@ def test_the_evaluations_figures_are_those_of_the_searches_hits(
     place = {str(path): column for column, path in enumerate(gallery)}
     order = np.empty((len(queries), len(gallery)))
     for row, query in zip(order, queries, strict=True):
-        main(["search", str(query), "--gallery", str(people / "bounding_box_test"), "--top", "99", "--json",
-              "--bundle", str(trained)])
+        main(
+            [
+                "search",
+                str(query),
+                "--gallery",
+                str(people / "bounding_box_test"),
+                "--top",
+                "99",
+                "--json",
+                "--bundle",
+                str(trained),
+            ]
+        )
         for hit in json.loads(capsys.readouterr().out):
             row[place[hit["crop"]]] = hit["rank"]
     names = [[parse_name(path.name) for path in part] for part in (queries, gallery)]
     found = cmc_map_minp(
-        order, *([name.person_id for name in part] for part in names),
+        order,
+        *([name.person_id for name in part] for part in names),
         *([name.camera_id for name in part] for part in names),
     )
     assert stated["mean_ap"] == pytest.approx(found.mean_ap, abs=5e-4)
@@ -181,7 +222,9 @@ def test_the_evaluations_figures_are_those_of_the_searches_hits(
 
 
 def test_a_search_prints_the_best_crops_as_a_table(
-    people: Path, trained: Path, capsys: pytest.CaptureFixture[str],
+    people: Path,
+    trained: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     query = next((people / "query").glob("*.jpg"))
     line = f"search {query} {query} --gallery {people} --top 3 --bundle {trained}"
@@ -192,11 +235,19 @@ def test_a_search_prints_the_best_crops_as_a_table(
     assert lines[1].endswith(query.name)
 
 
-@pytest.mark.parametrize(("content", "message"), [
-    (b"no picture", "photo.jpg cannot be used"), (b"", "photo.jpg cannot be used"),
-])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"no picture", "photo.jpg cannot be used"),
+        (b"", "photo.jpg cannot be used"),
+    ],
+)
 def test_a_photo_that_is_no_picture_is_refused(
-    content: bytes, message: str, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    content: bytes,
+    message: str,
+    people: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "photo.jpg").write_bytes(content)
     assert main(["search", str(tmp_path / "photo.jpg"), "--gallery", str(people)]) == EXIT_REFUSED
@@ -204,7 +255,10 @@ def test_a_photo_that_is_no_picture_is_refused(
 
 
 def test_a_damaged_bundle_is_refused(
-    people: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    people: Path,
+    trained: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     content = bytearray(trained.read_bytes())
     content[len(content) // 2] ^= 1
@@ -214,7 +268,9 @@ def test_a_damaged_bundle_is_refused(
 
 
 def test_a_device_that_is_not_there_is_refused(
-    people: Path, trained: Path, capsys: pytest.CaptureFixture[str],
+    people: Path,
+    trained: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     line = f"evaluate --data {people} --bundle {trained} --device teapot"
     assert main(line.split()) == EXIT_REFUSED

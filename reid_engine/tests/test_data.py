@@ -32,14 +32,23 @@ def who(records: Iterable[Record]) -> list[tuple[int, int]]:
 @pytest.fixture
 def market(tmp_path: Path) -> Path:
     """Two people to train; two queries; a gallery with a distractor, a junk crop and a Thumbs.db."""
-    return touch(tmp_path / "market", [
-        "bounding_box_train/0002_c1s1_000451_03.jpg", "bounding_box_train/0002_c2s1_000460_01.jpg",
-        "bounding_box_train/0007_c3s2_000001_01.jpg", "bounding_box_train/Thumbs.db",
-        "query/0001_c1s1_001051_00.jpg", "query/0005_c6s1_001051_00.jpg",
-        "bounding_box_test/-1_c1s1_000401_03.jpg", "bounding_box_test/0000_c1s1_000151_01.jpg",
-        "bounding_box_test/0001_c2s1_000301_00.jpg", "bounding_box_test/0005_c4s6_000001_00.jpg",
-        "bounding_box_test/Thumbs.db", "bounding_box_test/0001_c2s1_000301_00.jpg.txt",
-    ])
+    return touch(
+        tmp_path / "market",
+        [
+            "bounding_box_train/0002_c1s1_000451_03.jpg",
+            "bounding_box_train/0002_c2s1_000460_01.jpg",
+            "bounding_box_train/0007_c3s2_000001_01.jpg",
+            "bounding_box_train/Thumbs.db",
+            "query/0001_c1s1_001051_00.jpg",
+            "query/0005_c6s1_001051_00.jpg",
+            "bounding_box_test/-1_c1s1_000401_03.jpg",
+            "bounding_box_test/0000_c1s1_000151_01.jpg",
+            "bounding_box_test/0001_c2s1_000301_00.jpg",
+            "bounding_box_test/0005_c4s6_000001_00.jpg",
+            "bounding_box_test/Thumbs.db",
+            "bounding_box_test/0001_c2s1_000301_00.jpg.txt",
+        ],
+    )
 
 
 def test_market_reads_person_and_camera_from_the_names(market: Path) -> None:
@@ -68,10 +77,15 @@ def test_people_with_a_single_crop_are_counted_and_told(market: Path) -> None:
     assert "train: 3 crops, 2 people, 3 cameras, 1 people with a single crop" in dataset.summary()
 
 
-@pytest.mark.parametrize(("name", "fields"), [
-    ("0002_c1s1_000451_03.jpg", (2, 1, 1, 451)), ("0000_c14_0030.jpg", (0, 14, 0, 0)),
-    ("-1_c6s3_000001_01.jpg", (-1, 6, 3, 1)), ("0003_c2_21.png", (3, 2, 0, 0)),
-])
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("0002_c1s1_000451_03.jpg", (2, 1, 1, 451)),
+        ("0000_c14_0030.jpg", (0, 14, 0, 0)),
+        ("-1_c6s3_000001_01.jpg", (-1, 6, 3, 1)),
+        ("0003_c2_21.png", (3, 2, 0, 0)),
+    ],
+)
 def test_names_give_up_their_fields(name: str, fields: tuple[int, ...]) -> None:
     crop = market1501.parse_name(name)
     assert crop is not None
@@ -147,7 +161,9 @@ def msmt(root: Path, folders: tuple[str, str]) -> Path:
 
 @pytest.mark.parametrize(("version", "folders"), msmt17.VERSIONS.items())
 def test_msmt_reads_lists_two_digit_cameras_and_says_its_version(
-    version: str, folders: tuple[str, str], tmp_path: Path,
+    version: str,
+    folders: tuple[str, str],
+    tmp_path: Path,
 ) -> None:
     dataset = read("msmt17", msmt(tmp_path, folders))
     assert dataset.name == f"MSMT17 {version}"
@@ -157,10 +173,15 @@ def test_msmt_reads_lists_two_digit_cameras_and_says_its_version(
 
 
 def test_person_0_of_msmt_is_a_real_person_in_market_folders_too(tmp_path: Path) -> None:
-    root = touch(tmp_path, [
-        "bounding_box_train/0000_c14_0030.jpg", "bounding_box_train/0001_c2_0030.jpg", "query/0000_c1_0000.jpg",
-        "bounding_box_test/0000_c15_0001.jpg",
-    ])
+    root = touch(
+        tmp_path,
+        [
+            "bounding_box_train/0000_c14_0030.jpg",
+            "bounding_box_train/0001_c2_0030.jpg",
+            "query/0000_c1_0000.jpg",
+            "bounding_box_test/0000_c15_0001.jpg",
+        ],
+    )
     dataset = msmt17.read(root)
     assert who(dataset.train) == [(0, 14), (1, 2)]
     assert (who(dataset.query), who(dataset.gallery)) == ([(0, 1)], [(0, 15)])
@@ -190,6 +211,7 @@ def test_a_missing_list_is_named(tmp_path: Path) -> None:
 
 # CUHK03
 
+
 def cuhk_mat(root: Path) -> Path:
     """A cuhk-03.mat with one camera pair, three people, two pictures per view, and a split of them."""
     import h5py
@@ -213,11 +235,16 @@ def cuhk_mat(root: Path) -> Path:
         pair[...] = cells
         top = store.create_dataset("detected", (1, 1), dtype=reference)
         top[0, 0] = pair.ref
-    savemat(root / cuhk03.SPLIT.format(kind="detected"), {
-        "filelist": np.array(names, dtype=object)[:, None], "labels": np.array(labels)[:, None],
-        "train_idx": np.array([1, 2, 3, 4]), "query_idx": np.array([5, 7, 9, 11]),
-        "gallery_idx": np.array([6, 8, 10, 12]),
-    })
+    savemat(
+        root / cuhk03.SPLIT.format(kind="detected"),
+        {
+            "filelist": np.array(names, dtype=object)[:, None],
+            "labels": np.array(labels)[:, None],
+            "train_idx": np.array([1, 2, 3, 4]),
+            "query_idx": np.array([5, 7, 9, 11]),
+            "gallery_idx": np.array([6, 8, 10, 12]),
+        },
+    )
     return root
 
 
@@ -238,7 +265,9 @@ def test_cuhk_takes_the_split_file_by_its_path(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("package", ["h5py", "scipy"])
 def test_cuhk_mat_files_without_their_package_say_what_to_install(
-    package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    package: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     root = cuhk_mat(tmp_path)
     for name in [name for name in sys.modules if name.split(".")[0] == package]:
@@ -256,20 +285,36 @@ def test_cuhk_says_when_the_pictures_are_missing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("below", ["", "detected/"])
 def test_cuhk_folders_count_cameras_from_0(below: str, tmp_path: Path) -> None:
-    touch(tmp_path, [
-        f"{below}bounding_box_train/0003_c1_21.png", f"{below}query/0001_c1_1.png",
-        f"{below}bounding_box_test/0001_c2_6.png",
-    ])
+    touch(
+        tmp_path,
+        [
+            f"{below}bounding_box_train/0003_c1_21.png",
+            f"{below}query/0001_c1_1.png",
+            f"{below}bounding_box_test/0001_c2_6.png",
+        ],
+    )
     dataset = cuhk03.read(tmp_path)
     assert (who(dataset.train), who(dataset.query), who(dataset.gallery)) == ([(3, 0)], [(1, 0)], [(1, 1)])
 
 
 # Users' own data
 
+
 def test_a_directory_per_person_is_split_by_person_and_nobody_finds_himself(tmp_path: Path) -> None:
-    dataset = read("folder", touch(tmp_path, [
-        "anna/c1_01.jpg", "anna/c2_01.png", "bob/c1_01.jpg", "bob/c1_02.jpg", "bob/c2_01.jpg", "notes.txt",
-    ]))
+    dataset = read(
+        "folder",
+        touch(
+            tmp_path,
+            [
+                "anna/c1_01.jpg",
+                "anna/c2_01.png",
+                "bob/c1_01.jpg",
+                "bob/c1_02.jpg",
+                "bob/c2_01.jpg",
+                "notes.txt",
+            ],
+        ),
+    )
     assert who(dataset.train) == [(0, 1), (0, 2)]
     assert [record.path.name for record in dataset.query] == ["c1_01.jpg", "c2_01.jpg"]
     assert who(dataset.gallery) == [(1, 1), (1, 1), (1, 2)]
@@ -299,7 +344,11 @@ def table(root: Path, *lines: str, header: str = "path,person_id,camera_id,captu
 
 def test_a_csv_gives_paths_people_cameras_and_times(tmp_path: Path) -> None:
     path = table(
-        tmp_path, "a.jpg,1,1,2024-05-01T08:30:00+08:00", "b.jpg,1,2,1714523400.5", "c.jpg,2,1,", "d.jpg,2,2,2024-05-01",
+        tmp_path,
+        "a.jpg,1,1,2024-05-01T08:30:00+08:00",
+        "b.jpg,1,2,1714523400.5",
+        "c.jpg,2,1,",
+        "d.jpg,2,2,2024-05-01",
     )
     for source in (path, tmp_path):
         dataset = folder.read(source)
@@ -308,10 +357,15 @@ def test_a_csv_gives_paths_people_cameras_and_times(tmp_path: Path) -> None:
         assert who(dataset.query) == [(2, 1), (2, 2)]
 
 
-@pytest.mark.parametrize(("line", "message"), [
-    ("z.jpg,1,1,", "line 3 names z.jpg, and there is no such file"), ("a.jpg,,1,", "line 3 needs a path, a person_id"),
-    ("a.jpg", "line 3 needs a path, a person_id"), ("a.jpg,1,1,noon", "line 3: captured_at is no time: 'noon'"),
-])
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("z.jpg,1,1,", "line 3 names z.jpg, and there is no such file"),
+        ("a.jpg,,1,", "line 3 needs a path, a person_id"),
+        ("a.jpg", "line 3 needs a path, a person_id"),
+        ("a.jpg,1,1,noon", "line 3: captured_at is no time: 'noon'"),
+    ],
+)
 def test_a_csv_line_at_fault_is_named(line: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(BadDataset, match=message):
         folder.read(table(tmp_path, "a.jpg,1,1,", line))
@@ -323,6 +377,7 @@ def test_a_csv_without_a_needed_column_is_refused(tmp_path: Path) -> None:
 
 
 # Pictures
+
 
 def test_records_become_pictures_in_order_and_batches(tmp_path: Path) -> None:
     records = []

@@ -37,7 +37,11 @@ class ColourRanker:
         return self.crop_features(photos).astype(np.float32).mean(0)
 
     def rank(
-        self, query: NDArray[np.float32], features: NDArray[np.float16], ids: NDArray[np.int64], limit: int,
+        self,
+        query: NDArray[np.float32],
+        features: NDArray[np.float16],
+        ids: NDArray[np.int64],
+        limit: int,
     ) -> Ranking:
         rows = features.astype(np.float32)
         distances = np.linalg.norm((rows - query) * self.weights, axis=1)
@@ -75,8 +79,11 @@ def test_the_figures_are_those_of_the_rankings_themselves(dataset: Dataset) -> N
         found = ranker.rank(ranker.query_features([Image.open(record.path)]), features, np.arange(len(features)), 10**6)
         row[found.ids] = np.arange(len(features))
     found = cmc_map_minp(
-        order, [r.person_id for r in dataset.query], [r.person_id for r in dataset.gallery],
-        [r.camera_id for r in dataset.query], [r.camera_id for r in dataset.gallery],
+        order,
+        [r.person_id for r in dataset.query],
+        [r.person_id for r in dataset.gallery],
+        [r.camera_id for r in dataset.query],
+        [r.camera_id for r in dataset.gallery],
     )
     assert report.rows[0] == EvalRow(DIFF_ATTENTION, found.cmc, found.mean_ap, found.mean_inp)
     assert (report.queries, report.gallery, report.skipped_queries) == (9, 16, 1)
@@ -123,13 +130,18 @@ def test_a_broken_gallery_picture_is_named(dataset: Dataset, tmp_path: Path) -> 
 def test_re_ranked_rows_stand_beside_the_others_and_are_marked(dataset: Dataset) -> None:
     found = study(ColourRanker(), dataset, again=True)
     assert [row.name for row in found.report.rows] == [
-        DIFF_ATTENTION, PLAIN_COSINE, DIFF_ATTENTION + RERANKED, PLAIN_COSINE + RERANKED]
+        DIFF_ATTENTION,
+        PLAIN_COSINE,
+        DIFF_ATTENTION + RERANKED,
+        PLAIN_COSINE + RERANKED,
+    ]
     assert found.report.rows[:2] == evaluate(ColourRanker(), dataset).rows
     assert "those rows are no figures of a search" in as_markdown(found.report)
 
 
 def test_re_ranking_without_the_memory_for_a_whole_matrix_gives_the_same(
-    dataset: Dataset, monkeypatch: pytest.MonkeyPatch,
+    dataset: Dataset,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     whole = evaluate_again(dataset)
     monkeypatch.setattr(evaluation, "KEPT_CELLS", 0)
@@ -143,8 +155,17 @@ def evaluate_again(dataset: Dataset) -> EvalReport:
 def test_a_report_in_a_folder_is_tables_curves_and_the_worst_queries(dataset: Dataset, tmp_path: Path) -> None:
     found = study(ColourRanker(), dataset)
     written = {path.name: path for path in write_folder(tmp_path / "new" / "report", found)}
-    assert {"table.md", "table.csv", "table.json", "cameras.csv", "cmc.png", "precision_recall.png", "distances.png",
-            "cameras.png", "worst_queries.png"} <= set(written)
+    assert {
+        "table.md",
+        "table.csv",
+        "table.json",
+        "cameras.csv",
+        "cmc.png",
+        "precision_recall.png",
+        "distances.png",
+        "cameras.png",
+        "worst_queries.png",
+    } <= set(written)
     for path in written.values():
         assert f"]({path.name})" in written["table.md"].read_text() or path.suffix != ".png"
         if path.suffix == ".png":
@@ -179,8 +200,11 @@ def report() -> EvalReport:
         EvalRow(DIFF_ATTENTION, {1: 0.9, 5: 0.95, 10: 1.0, 20: 1.0}, 0.8125, 0.5),
         EvalRow(PLAIN_COSINE, {1: 0.85, 5: 0.9, 10: 0.99, 20: 1.0}, 0.75, 0.4),
     )
-    extra = {f"{DIFF_ATTENTION} {figure} {side}": value for figure in ("rank1", "mean_ap", "mean_inp")
-             for side, value in (("low", 0.7), ("high", 0.9))}
+    extra = {
+        f"{DIFF_ATTENTION} {figure} {side}": value
+        for figure in ("rank1", "mean_ap", "mean_inp")
+        for side, value in (("low", 0.7), ("high", 0.9))
+    }
     return EvalReport("Market-1501", 422, 1316, 3, rows, extra)
 
 

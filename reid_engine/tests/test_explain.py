@@ -44,6 +44,7 @@ def osnet() -> ReidModel:
 
 def distance_of(model: ReidModel, preprocessing: dict[str, Any], photo: Image.Image, crop: Image.Image) -> float:
     """By the model itself, view by view."""
+
     def feature(image: Image.Image) -> torch.Tensor:
         batch = eval_tensor(image, preprocessing)[None]
         views = preprocessing.get("views", ["plain"])

@@ -26,12 +26,25 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(5)
     path = tmp_path_factory.mktemp("bundle") / "tiny.reid"
     config = {"backbone": "osnet_x0_25", "diff_attention": {"ratio": 64}}
-    bundle.write(path, build(config).eval(), {
-        "name": "tiny", "created": "2024-05-01T00:00:00Z", "config": config, "metrics": {},
-        "preprocessing": {"height": 64, "width": 32, "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225],
-                          "interpolation": "bilinear", "views": ["plain", "flip"]},
-        "calibration": {"kind": "platt", "a": 4.0, "b": -3.0},
-    })
+    bundle.write(
+        path,
+        build(config).eval(),
+        {
+            "name": "tiny",
+            "created": "2024-05-01T00:00:00Z",
+            "config": config,
+            "metrics": {},
+            "preprocessing": {
+                "height": 64,
+                "width": 32,
+                "mean": [0.485, 0.456, 0.406],
+                "std": [0.229, 0.224, 0.225],
+                "interpolation": "bilinear",
+                "views": ["plain", "flip"],
+            },
+            "calibration": {"kind": "platt", "a": 4.0, "b": -3.0},
+        },
+    )
     return path
 
 
@@ -51,7 +64,7 @@ def test_the_extractor_gives_the_features_the_engine_gives(tiny: Path, folder: P
     rng = np.random.default_rng(0)
     crops = [Image.fromarray(rng.integers(0, 255, (64, 32, 3), dtype=np.uint8)) for _ in range(5)]
     wanted = Engine(tiny, threads=1).crop_features(crops)
-    found, = answers(folder / EXTRACTOR, images=np.stack([np.asarray(crop) for crop in crops]).transpose(0, 3, 1, 2))
+    (found,) = answers(folder / EXTRACTOR, images=np.stack([np.asarray(crop) for crop in crops]).transpose(0, 3, 1, 2))
     assert found.shape == wanted.shape
     assert np.abs(found - wanted.astype(np.float32)).max() < 2e-3 * max(1, np.abs(found).max())
 
@@ -73,7 +86,9 @@ def test_a_graph_says_which_bundle_it_is_and_how_to_feed_it(tiny: Path, folder: 
 
 
 def test_a_graph_that_answers_otherwise_is_not_kept(
-    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    tiny: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("reid_engine.export.TOLERANCE", 1e-12)
     with pytest.raises(ExportFailed, match=r"extractor.onnx differs from the bundle by .*; it was not kept"):
@@ -82,16 +97,23 @@ def test_a_graph_that_answers_otherwise_is_not_kept(
 
 
 def test_the_command_prints_the_files_and_their_differences(
-    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    tiny: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["export", "--bundle", str(tiny), "--out", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(" (largest difference ")[0] for line in lines] == [
-        str(tmp_path / EXTRACTOR), str(tmp_path / ATTENTION)]
+        str(tmp_path / EXTRACTOR),
+        str(tmp_path / ATTENTION),
+    ]
 
 
 def test_without_onnxruntime_the_command_says_what_to_install(
-    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    tiny: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     assert main(["export", "--bundle", str(tiny), "--out", str(tmp_path)]) == EXIT_REFUSED

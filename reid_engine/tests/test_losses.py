@@ -50,10 +50,12 @@ def test_the_soft_margin_by_hand() -> None:
 
 def test_weighted_regularised_by_hand() -> None:
     far = [1.0, 1.0, 1.5, 1.5]
-    near = [(2 * math.exp(-2) + 3 * math.exp(-3)) / (math.exp(-2) + math.exp(-3)),
-            (0.5 * math.exp(-0.5) + 4 * math.exp(-4)) / (math.exp(-0.5) + math.exp(-4)),
-            (2 * math.exp(-2) + 0.5 * math.exp(-0.5)) / (math.exp(-2) + math.exp(-0.5)),
-            (3 * math.exp(-3) + 4 * math.exp(-4)) / (math.exp(-3) + math.exp(-4))]
+    near = [
+        (2 * math.exp(-2) + 3 * math.exp(-3)) / (math.exp(-2) + math.exp(-3)),
+        (0.5 * math.exp(-0.5) + 4 * math.exp(-4)) / (math.exp(-0.5) + math.exp(-4)),
+        (2 * math.exp(-2) + 0.5 * math.exp(-0.5)) / (math.exp(-2) + math.exp(-0.5)),
+        (3 * math.exp(-3) + 4 * math.exp(-4)) / (math.exp(-3) + math.exp(-4)),
+    ]
     expected = np.mean([math.log1p(math.exp(a - b)) for a, b in zip(far, near, strict=True)])
     assert weighted_regularised(TABLE, LABELS).item() == pytest.approx(expected, rel=1e-5)
 

@@ -14,7 +14,11 @@ Sample = tuple[np.ndarray, list[int], list[int], list[int], list[int]]
 
 
 def reference(
-    distances: np.ndarray, q_pids: list[int], g_pids: list[int], q_cams: list[int], g_cams: list[int],
+    distances: np.ndarray,
+    q_pids: list[int],
+    g_pids: list[int],
+    q_cams: list[int],
+    g_cams: list[int],
 ) -> dict:
     """The definitions, word for word, one query and one crop at a time."""
     first, aps, inps, skipped = [], [], [], 0

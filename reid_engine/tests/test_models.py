@@ -88,8 +88,13 @@ def test_mirrored_views_are_averaged() -> None:
 
 
 @pytest.mark.parametrize(
-    "config", [{"backbone": "vgg"}, {}, {"backbone": "osnet_x0_25", "options": {"depth": 3}},
-               {"backbone": "osnet_x0_25", "diff_attention": {"transform": "cube"}}]
+    "config",
+    [
+        {"backbone": "vgg"},
+        {},
+        {"backbone": "osnet_x0_25", "options": {"depth": 3}},
+        {"backbone": "osnet_x0_25", "diff_attention": {"transform": "cube"}},
+    ],
 )
 def test_an_unknown_configuration_is_refused(config: dict[str, object]) -> None:
     with pytest.raises(BadConfig):
@@ -130,8 +135,10 @@ def folded_steps(network: OSNet) -> Iterator[tuple[str, np.ndarray, np.ndarray |
         weight = conv.weight.detach().numpy()
         if norm is not None and not (name.endswith("conv1") and hasattr(owner, "conv2")):
             scale = (norm.weight / (norm.running_var + norm.eps).sqrt()).detach().numpy()
-            weight, bias = weight * scale[:, None, None, None], (norm.bias - norm.running_mean * norm.weight / (
-                norm.running_var + norm.eps).sqrt()).detach().numpy()
+            weight, bias = (
+                weight * scale[:, None, None, None],
+                (norm.bias - norm.running_mean * norm.weight / (norm.running_var + norm.eps).sqrt()).detach().numpy(),
+            )
         yield name, weight, bias
 
 
@@ -140,8 +147,14 @@ def save_folded(network: OSNet, path: Path) -> None:
     import onnx
     from onnx import helper, numpy_helper
 
-    nodes, values = [], [numpy_helper.from_array(value.detach().numpy(), name)
-                         for name, value in network.state_dict().items() if name.startswith("fc.")]
+    nodes, values = (
+        [],
+        [
+            numpy_helper.from_array(value.detach().numpy(), name)
+            for name, value in network.state_dict().items()
+            if name.startswith("fc.")
+        ],
+    )
     for name, weight, bias in folded_steps(network):
         values.append(numpy_helper.from_array(weight.astype(np.float32), f"{name}.w"))
         inputs = ["x", f"{name}.w"]

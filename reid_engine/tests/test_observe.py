@@ -39,10 +39,12 @@ def sample() -> Sample:
 def observed(sample: Sample, step: int = QUERIES) -> Observed:
     distances, queries, gallery = sample
     halves = Halves.of(queries, gallery)
-    return joined([
-        observe(distances[at:at + step], queries.rows(at, at + step), gallery, halves.rows(at, at + step))
-        for at in range(0, QUERIES, step)
-    ])
+    return joined(
+        [
+            observe(distances[at : at + step], queries.rows(at, at + step), gallery, halves.rows(at, at + step))
+            for at in range(0, QUERIES, step)
+        ]
+    )
 
 
 def test_tiles_of_any_size_keep_the_same(sample: Sample) -> None:
@@ -110,8 +112,9 @@ def test_errors_are_those_of_curves_fitted_on_the_other_half(sample: Sample) -> 
     same = queries.person_ids[:, None] == gallery.person_ids
     own = same & (queries.camera_ids[:, None] == gallery.camera_ids)
     side = [(halves.queries == half)[:, None] & (halves.gallery == half) & ~own for half in (0, 1)]
-    said = [fit_platt(distances[side[1 - half]], same[side[1 - half]]).likelihood(distances[side[half]])
-            for half in (0, 1)]
+    said = [
+        fit_platt(distances[side[1 - half]], same[side[1 - half]]).likelihood(distances[side[half]]) for half in (0, 1)
+    ]
     wanted = expected_calibration_error(np.concatenate(said), np.concatenate([same[part] for part in side]))
     assert cross_fitted(pairs)["platt"].every.error == pytest.approx(wanted, abs=5e-4)
 
@@ -152,12 +155,16 @@ def test_who_cannot_be_told_apart_is_detected_as_often_as_falsely() -> None:
 
 def test_camera_pairs_are_evaluations_of_their_own(sample: Sample) -> None:
     distances, queries, gallery = sample
-    tiles = [camera_scores(distances[at:at + 13], queries.rows(at, at + 13), gallery) for at in range(0, QUERIES, 13)]
+    tiles = [camera_scores(distances[at : at + 13], queries.rows(at, at + 13), gallery) for at in range(0, QUERIES, 13)]
     for pair in camera_pairs(tiles):
         asked, seen = queries.camera_ids == pair.query_camera, gallery.camera_ids == pair.gallery_camera
         wanted = cmc_map_minp(
-            distances[np.ix_(asked, seen)], queries.person_ids[asked], gallery.person_ids[seen],
-            queries.camera_ids[asked], gallery.camera_ids[seen])
+            distances[np.ix_(asked, seen)],
+            queries.person_ids[asked],
+            gallery.person_ids[seen],
+            queries.camera_ids[asked],
+            gallery.camera_ids[seen],
+        )
         assert (pair.rank1, pair.mean_ap) == (pytest.approx(wanted.cmc[1]), pytest.approx(wanted.mean_ap))
         assert pair.query_camera != pair.gallery_camera
     assert len(camera_pairs(tiles)) == CAMERAS * (CAMERAS - 1)

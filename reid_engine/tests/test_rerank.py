@@ -44,7 +44,8 @@ def points(count: int, seed: int, size: int = 4) -> np.ndarray:
     """Euclidean distances (count, count) float32 of points in a few clumps."""
     rng = np.random.default_rng(seed)
     at = rng.normal(size=(1 + count // 6, size))[rng.integers(0, 1 + count // 6, count)] + rng.normal(
-        scale=0.6, size=(count, size))
+        scale=0.6, size=(count, size)
+    )
     return np.linalg.norm(at[:, None] - at[None], axis=2).astype(np.float32)
 
 

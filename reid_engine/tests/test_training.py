@@ -68,8 +68,20 @@ def tiny_backbone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def tiny(pictures: Path, out: Path, **options: object) -> TrainConfig:
-    defaults = {"epochs": 3, "height": 32, "width": 16, "people_per_batch": 4, "crops_per_person": 3, "ratio": 2,
-                "warmup_epochs": 1, "ema": 0.5, "pad": 2, "module_epochs": 2, "module_lrs": (1e-3,), "threads": 1}
+    defaults = {
+        "epochs": 3,
+        "height": 32,
+        "width": 16,
+        "people_per_batch": 4,
+        "crops_per_person": 3,
+        "ratio": 2,
+        "warmup_epochs": 1,
+        "ema": 0.5,
+        "pad": 2,
+        "module_epochs": 2,
+        "module_lrs": (1e-3,),
+        "threads": 1,
+    }
     return TrainConfig(data=str(pictures), out=str(out), **{**defaults, **options})
 
 
@@ -95,14 +107,17 @@ def test_a_joint_run_writes_a_bundle_with_its_figures(pictures: Path, tmp_path: 
 
 def test_training_lowers_the_loss(pictures: Path, tmp_path: Path) -> None:
     losses: list[float] = []
-    train(tiny(pictures, tmp_path, epochs=12, lr=0.02, separate_after=False),
-          lambda epoch, epochs, step, steps, values: losses.append(values["loss"]) if steps else None)
+    train(
+        tiny(pictures, tmp_path, epochs=12, lr=0.02, separate_after=False),
+        lambda epoch, epochs, step, steps, values: losses.append(values["loss"]) if steps else None,
+    )
     assert np.mean(losses[-4:]) < 0.7 * np.mean(losses[:4])
 
 
 def test_the_same_options_give_the_same_weights_and_another_seed_others(pictures: Path, tmp_path: Path) -> None:
-    first, again, other = (train(tiny(pictures, tmp_path / name, seed=seed))
-                           for name, seed in (("a", 1), ("b", 1), ("c", 2)))
+    first, again, other = (
+        train(tiny(pictures, tmp_path / name, seed=seed)) for name, seed in (("a", 1), ("b", 1), ("c", 2))
+    )
     assert same(weights(first), weights(again))
     assert not same(weights(first), weights(other))
 
@@ -168,9 +183,14 @@ def test_a_run_goes_on_from_an_earlier_bundle(pictures: Path, tmp_path: Path) ->
 
 
 SWITCHES: list[dict[str, object]] = [
-    {"triplet": "weighted"}, {"soft_margin": True, "plain_weight": 1.0}, {"schedule": "step", "steps_at": (2,)},
-    {"attention_weight": 0.0, "plain_weight": 1.0}, {"module_views": 2},
-    {"center_weight": 0.0}, {"bf16": True}, {"ema": 0.0},
+    {"triplet": "weighted"},
+    {"soft_margin": True, "plain_weight": 1.0},
+    {"schedule": "step", "steps_at": (2,)},
+    {"attention_weight": 0.0, "plain_weight": 1.0},
+    {"module_views": 2},
+    {"center_weight": 0.0},
+    {"bf16": True},
+    {"ema": 0.0},
 ]
 
 
@@ -227,9 +247,7 @@ def test_a_damped_map_is_tried_and_zero_damping_is_plain_distance(pictures: Path
     assert tried[0.0]["attention_map"] == pytest.approx(tried[0.0]["cosine_map"])
 
 
-def test_dead_modules_are_said_and_left_out(
-    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_dead_modules_are_said_and_left_out(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config, said = tiny(pictures, tmp_path, module_lrs=(1e-3, 2e-3)), []
     monkeypatch.setattr(DiffAttention, "dead_share", lambda *_: 1.0)
     with pytest.raises(TrainingDiverged, match="died"):
@@ -291,18 +309,35 @@ def test_quick_figures_by_hand() -> None:
 
 def test_calibration_pairs_leave_out_the_query_s_own_camera() -> None:
     query, gallery = halves(*clusters(3, 4))
-    mixed = Held(torch.cat([query.vectors, gallery.vectors]), np.concatenate([query.person_ids, gallery.person_ids]),
-                 np.concatenate([query.camera_ids, gallery.camera_ids]))
+    mixed = Held(
+        torch.cat([query.vectors, gallery.vectors]),
+        np.concatenate([query.person_ids, gallery.person_ids]),
+        np.concatenate([query.camera_ids, gallery.camera_ids]),
+    )
     distances, alike = labelled_distances(query, mixed, DiffAttention(16, 2))
     assert len(distances) == 6 * 12 - 6 * 2 and alike.sum() == 6 * 2
 
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("strategy", "both"), ("backbone", "vgg"), ("transform", "cube"), ("schedule", "linear"), ("data_format", "zip"),
-     ("triplet", "easy"), ("lr", 0), ("epochs", -1), ("flip", 2), ("height", True), ("module_lrs", ()),
-     ("module_lrs", (-1,)), ("module_ratios", (0,)), ("ema", "high"), ("module_damping", ()),
-     ("module_damping", (0, -1))],
+    [
+        ("strategy", "both"),
+        ("backbone", "vgg"),
+        ("transform", "cube"),
+        ("schedule", "linear"),
+        ("data_format", "zip"),
+        ("triplet", "easy"),
+        ("lr", 0),
+        ("epochs", -1),
+        ("flip", 2),
+        ("height", True),
+        ("module_lrs", ()),
+        ("module_lrs", (-1,)),
+        ("module_ratios", (0,)),
+        ("ema", "high"),
+        ("module_damping", ()),
+        ("module_damping", (0, -1)),
+    ],
 )
 def test_a_bad_option_is_refused_by_name(option: str, value: object) -> None:
     with pytest.raises(BadConfig, match=option) as refusal:

@@ -13,8 +13,15 @@ from ..errors import BadConfig
 STRATEGIES = ("joint", "separate")
 DATA_FORMATS = ("market1501", "cuhk03", "msmt17", "folder", "synthetic")
 BACKBONES = (
-    "osnet_x0_25", "osnet_x0_5", "osnet_x1_0", "osnet_ain_x0_25", "osnet_ain_x0_5", "osnet_ain_x1_0",
-    "mobilenetv2", "bagtricks", "agw",
+    "osnet_x0_25",
+    "osnet_x0_5",
+    "osnet_x1_0",
+    "osnet_ain_x0_25",
+    "osnet_ain_x0_5",
+    "osnet_ain_x1_0",
+    "mobilenetv2",
+    "bagtricks",
+    "agw",
 )
 TRANSFORMS = ("sub", "squ", "abs")
 ACTIVATIONS = ("sigmoid", "none")
@@ -149,14 +156,32 @@ def _check_names(config: TrainConfig) -> None:
 
 
 RANGES: dict[str, tuple[float, float]] = {
-    "epochs": (0, 10_000), "height": (16, 1024), "width": (16, 1024), "people_per_batch": (2, 1024),
-    "crops_per_person": (2, 64), "lr": (1e-8, 10.0), "weight_decay": (0.0, 1.0), "warmup_epochs": (0, 1000),
-    "final_lr": (0.0, 1.0), "ema": (0.0, 0.99999), "label_smoothing": (0.0, 0.9), "margin": (0.0, 10.0),
-    "center_weight": (0.0, 10.0), "plain_weight": (0.0, 100.0),
-    "attention_weight": (0.0, 100.0), "ratio": (1, 4096), "module_epochs": (1, 10_000), "module_views": (0, 16),
-    "flip": (0.0, 1.0), "pad": (0, 128), "erasing": (0.0, 1.0), "jitter": (0.0, 1.0),
-    "camera": (0.0, 1.0), "validate_every": (0, 10_000),
-    "seed": (0, 2**31 - 1), "threads": (0, 1024),
+    "epochs": (0, 10_000),
+    "height": (16, 1024),
+    "width": (16, 1024),
+    "people_per_batch": (2, 1024),
+    "crops_per_person": (2, 64),
+    "lr": (1e-8, 10.0),
+    "weight_decay": (0.0, 1.0),
+    "warmup_epochs": (0, 1000),
+    "final_lr": (0.0, 1.0),
+    "ema": (0.0, 0.99999),
+    "label_smoothing": (0.0, 0.9),
+    "margin": (0.0, 10.0),
+    "center_weight": (0.0, 10.0),
+    "plain_weight": (0.0, 100.0),
+    "attention_weight": (0.0, 100.0),
+    "ratio": (1, 4096),
+    "module_epochs": (1, 10_000),
+    "module_views": (0, 16),
+    "flip": (0.0, 1.0),
+    "pad": (0, 128),
+    "erasing": (0.0, 1.0),
+    "jitter": (0.0, 1.0),
+    "camera": (0.0, 1.0),
+    "validate_every": (0, 10_000),
+    "seed": (0, 2**31 - 1),
+    "threads": (0, 1024),
 }
 
 
@@ -168,8 +193,11 @@ def _check_numbers(config: TrainConfig) -> None:
 
 
 def _check_ratios(config: TrainConfig) -> None:
-    checked = (("module_lrs", config.module_lrs, 1.0), ("module_ratios", config.module_ratios, 4096.0),
-               ("module_damping", [value + 1e-9 for value in config.module_damping], 10.0))
+    checked = (
+        ("module_lrs", config.module_lrs, 1.0),
+        ("module_ratios", config.module_ratios, 4096.0),
+        ("module_damping", [value + 1e-9 for value in config.module_damping], 10.0),
+    )
     for option, values, high in checked:
         if any(not 0 < value <= high for value in values):
             raise BadConfig(f"{option} is {getattr(config, option)!r}; allowed: numbers above 0", option=option)

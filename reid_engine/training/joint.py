@@ -49,8 +49,12 @@ class Learner:
     def state(self) -> dict[str, Any]:
         """Everything needed to go on bit for bit."""
         return {name: getattr(self, name).state_dict() for name in STATEFUL} | {
-            "epoch": self.epoch, "step": self.step, "updates": self.updates, "seconds": self.seconds,
-            "generator": self.generator.get_state()}
+            "epoch": self.epoch,
+            "step": self.step,
+            "updates": self.updates,
+            "seconds": self.seconds,
+            "generator": self.generator.get_state(),
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """The reverse of `state`."""
@@ -92,7 +96,10 @@ def train_joint(
                 checkpoint.save(path, learner.state())
                 raise TrainingStopped(
                     f"stopped in epoch {learner.epoch + 1} of {config.epochs}, step {learner.step}; "
-                    f"start the same command again to go on from {path}", epoch=learner.epoch, path=str(path))
+                    f"start the same command again to go on from {path}",
+                    epoch=learner.epoch,
+                    path=str(path),
+                )
             learner.epoch, learner.step = learner.epoch + 1, 0
             checkpoint.save(path, learner.state())
             _validate(config, learner, validation, progress)
@@ -118,7 +125,7 @@ def _epoch(config: TrainConfig, learner: Learner, crops: Crops, progress: Progre
     if learner.step == 0:
         learner.generator.manual_seed(seed)
     views, started = views_of(config), time.perf_counter()
-    for index in batches[learner.step:]:
+    for index in batches[learner.step :]:
         set_rate(learner.optimizer, config, learner.epoch + learner.step / len(batches))
         images = views(crops.images[index], learner.generator).to(config.device, memory_format=torch.channels_last)
         losses = _step(config, learner, images, crops.labels[index].to(config.device))

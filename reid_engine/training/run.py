@@ -94,7 +94,8 @@ def _resumed(config: TrainConfig, learner: Learner) -> Learner:
 def decisive(config: TrainConfig) -> dict[str, Any]:
     """The options that decide the result: all but where things lie and how often it is looked at."""
     free = {"out", "data", "resume", "validate_every", "name", "device", "threads"} | {
-        name for name in config.as_dict() if name.startswith("module_") or name == "separate_after"}
+        name for name in config.as_dict() if name.startswith("module_") or name == "separate_after"
+    }
     return json.loads(json.dumps({name: value for name, value in config.as_dict().items() if name not in free}))
 
 
@@ -119,7 +120,11 @@ def _frozen(config: TrainConfig, model: ReidModel, crops: Crops) -> torch.Tensor
 
 
 def _write(
-    config: TrainConfig, model: ReidModel, dataset: Dataset, validation: Validation | None, chosen: Candidate,
+    config: TrainConfig,
+    model: ReidModel,
+    dataset: Dataset,
+    validation: Validation | None,
+    chosen: Candidate,
     seconds: float,
 ) -> Path:
     """The bundle, with figures and calibration from the validation people."""
@@ -138,10 +143,18 @@ def manifest(
 ) -> dict[str, Any]:
     """What a bundle says about itself."""
     return {
-        "name": config.name, "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "name": config.name,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "config": model_config(config) | {"diff_attention": model.attention.config},
-        "preprocessing": {"height": config.height, "width": config.width, "mean": list(IMAGENET_MEAN),
-                          "std": list(IMAGENET_STD), "interpolation": "bilinear", "views": ["plain", "flip"]},
-        "metrics": metrics, "calibration": calibration.as_dict(),
+        "preprocessing": {
+            "height": config.height,
+            "width": config.width,
+            "mean": list(IMAGENET_MEAN),
+            "std": list(IMAGENET_STD),
+            "interpolation": "bilinear",
+            "views": ["plain", "flip"],
+        },
+        "metrics": metrics,
+        "calibration": calibration.as_dict(),
         "training": decisive(config) | {"seconds": round(seconds), "threads": torch.get_num_threads()},
     }

@@ -32,7 +32,11 @@ class Candidate:
 
 
 def train_separate(
-    config: TrainConfig, vectors: Tensor, labels: Tensor, validation: tuple[Held, Held] | None, progress: Progress,
+    config: TrainConfig,
+    vectors: Tensor,
+    labels: Tensor,
+    validation: tuple[Held, Held] | None,
+    progress: Progress,
     first: DiffAttention | None = None,
 ) -> Candidate:
     """The best module over every learning rate and ratio asked for.
@@ -55,8 +59,13 @@ def train_separate(
 
 
 def _grown(
-    config: TrainConfig, ratio: int, lr: float, vectors: Tensor, labels: Tensor,
-    validation: tuple[Held, Held] | None, progress: Progress,
+    config: TrainConfig,
+    ratio: int,
+    lr: float,
+    vectors: Tensor,
+    labels: Tensor,
+    validation: tuple[Held, Held] | None,
+    progress: Progress,
 ) -> Iterator[Candidate]:
     """The module after each epoch at this ratio and rate, vectors (V, N, D); stops early when it is dead."""
     torch.manual_seed(config.seed)
@@ -79,7 +88,10 @@ def _grown(
 
 
 def _damped(
-    config: TrainConfig, module: DiffAttention, vectors: Tensor, validation: tuple[Held, Held] | None,
+    config: TrainConfig,
+    module: DiffAttention,
+    vectors: Tensor,
+    validation: tuple[Held, Held] | None,
     facts: dict[str, float],
 ) -> list[Candidate]:
     """The module's copies, their last layer scaled by each damping; as it is where no validation could choose."""

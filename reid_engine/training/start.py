@@ -19,8 +19,13 @@ SAMPLE = 256
 
 def model_config(config: TrainConfig) -> dict[str, Any]:
     """What `models.build` needs, and what the bundle's manifest keeps under `config`."""
-    module = {"ratio": config.ratio, "transform": config.transform, "tied": config.tied,
-              "activation": config.activation, "distance": config.distance}
+    module = {
+        "ratio": config.ratio,
+        "transform": config.transform,
+        "tied": config.tied,
+        "activation": config.activation,
+        "distance": config.distance,
+    }
     return {"backbone": config.backbone, "options": dict(config.extra), "diff_attention": module}
 
 

@@ -54,7 +54,10 @@ def test_erase_asks_first_and_then_tells_the_counts(
 
 
 def test_index_now_queues_the_cameras_of_the_crops(
-    filled: list[Any], desk: Client, version: Any, no_broker: Queued,
+    filled: list[Any],
+    desk: Client,
+    version: Any,
+    no_broker: Queued,
     django_capture_on_commit_callbacks: Any,
 ) -> None:
     chosen = list(Crop.objects.filter(camera=filled[2]).values_list("pk", flat=True))

@@ -117,9 +117,7 @@ def test_without_a_login_there_is_nothing(filled: list[Camera]) -> None:
     assert APIClient().get(f"/api/v1/crops/{Crop.objects.first().pk}/image/").status_code == 401
 
 
-@pytest.mark.parametrize(
-    ("form", "kind"), [("JPEG", "image/jpeg"), ("PNG", "image/png"), ("WEBP", "image/webp")]
-)
+@pytest.mark.parametrize(("form", "kind"), [("JPEG", "image/jpeg"), ("PNG", "image/png"), ("WEBP", "image/webp")])
 def test_a_picture_comes_as_it_came_in(cameras: list[Camera], operator: Any, form: str, kind: str) -> None:
     data = picture(1, form=form)
     crop, _ = services.crop_add(cameras[0], data, NOON)
@@ -139,13 +137,20 @@ def test_a_picture_that_is_gone_is_said_in_json(filled: list[Camera], operator: 
 
 
 def test_uploads_answer_file_by_file(
-    cameras: list[Camera], administrator: Any, version: Any, no_broker: list[Any],
+    cameras: list[Camera],
+    administrator: Any,
+    version: Any,
+    no_broker: list[Any],
     django_capture_on_commit_callbacks: Any,
 ) -> None:
     services.crop_add(cameras[0], picture(2), NOON)
     sent = [
-        upload("20240501T120000Z.jpg", picture(1)), upload("known.jpg", picture(2)), upload("broken.jpg", b"no"),
-        upload("empty.jpg", b""), upload("twice.jpg", picture(1)), upload("big.jpg", b"\xff\xd8\xff" + bytes(20971520)),
+        upload("20240501T120000Z.jpg", picture(1)),
+        upload("known.jpg", picture(2)),
+        upload("broken.jpg", b"no"),
+        upload("empty.jpg", b""),
+        upload("twice.jpg", picture(1)),
+        upload("big.jpg", b"\xff\xd8\xff" + bytes(20971520)),
     ]
     with django_capture_on_commit_callbacks(execute=True):
         answer = client_of(administrator).post(
@@ -155,8 +160,12 @@ def test_uploads_answer_file_by_file(
     assert answer.status_code == 201, body
     assert (body["added"], body["known"], body["refused"]) == (1, 2, 3)
     assert [(row["name"], row["code"]) for row in body["results"]] == [
-        ("20240501T120000Z.jpg", "added"), ("known.jpg", "known"), ("broken.jpg", "not_a_picture"),
-        ("empty.jpg", "not_a_picture"), ("twice.jpg", "known"), ("big.jpg", "too_large"),
+        ("20240501T120000Z.jpg", "added"),
+        ("known.jpg", "known"),
+        ("broken.jpg", "not_a_picture"),
+        ("empty.jpg", "not_a_picture"),
+        ("twice.jpg", "known"),
+        ("big.jpg", "too_large"),
     ]
     crop = Crop.objects.get(pk=body["results"][0]["crop"])
     assert crop.captured_at == NOON and crop.gallery_import_id == body["gallery_import"]
@@ -235,7 +244,8 @@ def test_a_zip_is_queued_imported_and_reported(
     body = client.get(f"/api/v1/imports/{row_id}/").json()
     assert (body["state"], body["total"], body["added"], body["refused"]) == ("done", 3, 1, 2)
     assert {line["name"]: line["code"] for line in body["lines"]} == {
-        "cam-1/b.jpg": "not_a_picture", "cam-9/c.jpg": "unknown_camera",
+        "cam-1/b.jpg": "not_a_picture",
+        "cam-9/c.jpg": "unknown_camera",
     }
     assert all(line["reason"] and line["message"] for line in body["lines"])
     assert not spool.spool_path(row_id).exists()
@@ -289,7 +299,10 @@ def test_imports_are_seen_by_those_they_concern(cameras: list[Camera], administr
 
 
 def test_a_broker_that_is_gone_loses_nothing(
-    cameras: list[Camera], administrator: Any, version: Any, broker_gone: None,
+    cameras: list[Camera],
+    administrator: Any,
+    version: Any,
+    broker_gone: None,
     django_capture_on_commit_callbacks: Any,
 ) -> None:
     with django_capture_on_commit_callbacks(execute=True):

@@ -112,7 +112,10 @@ def test_retention_goes_by_the_nearest_unit_that_states_it(cameras: list[Any], s
         aged(camera, 40, seed=10 + number)
         aged(camera, 100, seed=20 + number)
     assert erasing.retention_days() == {
-        cameras[0].pk: 10, cameras[1].pk: 90, cameras[2].pk: 30, cameras[3].pk: 30,
+        cameras[0].pk: 10,
+        cameras[1].pk: 90,
+        cameras[2].pk: 30,
+        cameras[3].pk: 30,
     }
     assert services.crops_purge(dry_run=True).erased == {"crops": 8} and Crop.objects.count() == 12
     report = services.crops_purge()
@@ -130,9 +133,7 @@ def test_imports_without_crops_are_forgotten_when_they_are_as_old(cameras: list[
     assert list(GalleryImport.objects.all()) == [new]
 
 
-def test_the_recount_finds_what_could_not_be_removed(
-    indexed: list[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_recount_finds_what_could_not_be_removed(indexed: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """A report that always said zero would prove nothing."""
     crop = Crop.objects.first()
     monkeypatch.setattr(files, "pictures_remove", lambda images: 0)

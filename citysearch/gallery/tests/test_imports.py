@@ -47,6 +47,7 @@ def pictures_of(cameras: list[str], each: int = 3) -> dict[str, bytes]:
 
 def png_header(width: int, height: int) -> bytes:
     """A PNG that claims to be enormous, in 60 bytes."""
+
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
@@ -151,7 +152,12 @@ def test_a_manifest_gives_times_people_and_errors_by_line(cameras: list[Any], tm
     row = services.crops_import(tmp_path / "list.csv", "manifest")
     assert (row.state, row.total, row.added, row.refused) == ("done", 8, 2, 6)
     assert {line.line: line.code for line in row.lines.all()} == {
-        4: "unknown_camera", 5: "bad_time", 6: "bad_person", 7: "missing", 8: "unsafe_name", 9: "bad_line",
+        4: "unknown_camera",
+        5: "bad_time",
+        6: "bad_person",
+        7: "missing",
+        8: "unsafe_name",
+        9: "bad_line",
     }
     first, second = Crop.objects.order_by("captured_at")
     assert (first.person_id, second.person_id) == (7, None)
@@ -322,9 +328,7 @@ def test_the_same_row_run_again_counts_its_own_crops_as_added(cameras: list[Any]
         services.import_run(row, source)
 
 
-def test_a_kill_between_file_and_row_leaves_only_an_orphan(
-    cameras: list[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_kill_between_file_and_row_leaves_only_an_orphan(cameras: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     def killed(*args: Any, **kwargs: Any) -> None:
         raise SystemExit("killed")
 

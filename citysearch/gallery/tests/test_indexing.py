@@ -201,9 +201,7 @@ def test_a_reader_whose_segment_is_compacted_away_looks_again(
     assert len(looks) > 1
 
 
-def test_a_lost_segment_is_said_and_not_passed_over(
-    filled: list[Any], version: Any, extractor: TinyExtractor
-) -> None:
+def test_a_lost_segment_is_said_and_not_passed_over(filled: list[Any], version: Any, extractor: TinyExtractor) -> None:
     services.index_cameras([filled[0].pk], version, extractor=extractor)
     indexing.segment_store().delete(Segment.objects.get().path)
     with pytest.raises(StoreCorrupt):
@@ -220,9 +218,7 @@ def test_a_crop_whose_picture_is_gone_does_not_stop_the_others(
     assert queries.unindexed_cameras(filled, version)[0] == filled[0]
 
 
-def test_progress_counts_every_crop_up_to_the_total(
-    filled: list[Any], version: Any, extractor: TinyExtractor
-) -> None:
+def test_progress_counts_every_crop_up_to_the_total(filled: list[Any], version: Any, extractor: TinyExtractor) -> None:
     told: list[tuple[int, int]] = []
     services.index_cameras(
         [camera.pk for camera in filled], version, lambda done, total: told.append((done, total)), extractor

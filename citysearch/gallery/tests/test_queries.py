@@ -78,11 +78,17 @@ def test_counts_add_up_along_the_tree(clocks: list[Camera], version: Any) -> Non
     counts = queries.gallery_counts(Unit.objects.all(), version)
     by_code = {unit.code: counts[unit.pk] for unit in Unit.objects.all()}
     assert by_code["330100"] == {
-        "cameras": 4, "crops": 32, "indexed": 30, "last_captured": NOON + timedelta(seconds=59),
+        "cameras": 4,
+        "crops": 32,
+        "indexed": 30,
+        "last_captured": NOON + timedelta(seconds=59),
     }
     assert by_code["330101"]["crops"] == 20 and by_code["330102"]["indexed"] == 10
     assert by_code["33010200100102"] == {
-        "cameras": 1, "crops": 2, "indexed": 0, "last_captured": NOON + timedelta(seconds=51),
+        "cameras": 1,
+        "crops": 2,
+        "indexed": 0,
+        "last_captured": NOON + timedelta(seconds=51),
     }
 
 
@@ -96,7 +102,9 @@ def test_counts_cost_the_same_for_one_unit_and_for_all(clocks: list[Camera], ver
     one, every = list(Unit.objects.filter(code="330101")), list(Unit.objects.all())
     costs = []
     for units in (one, every):
-        with CaptureQueriesContext(connection, ) as asked:
+        with CaptureQueriesContext(
+            connection,
+        ) as asked:
             queries.gallery_counts(units, version)
         costs.append(len(asked))
     assert costs == [3, 3]

@@ -47,7 +47,9 @@ def test_index_task_does_its_cameras(filled: list[Any], version: Any, engine_is:
 @pytest.mark.parametrize(
     ("done", "goes_on"),
     [
-        (Slice(5, ""), False), (Slice(5, "time"), True), (Slice(0, "busy"), True),
+        (Slice(5, ""), False),
+        (Slice(5, "time"), True),
+        (Slice(0, "busy"), True),
         (Slice(0, "time"), False),
     ],
 )
@@ -83,7 +85,10 @@ def test_a_version_that_is_gone_is_no_work(db: None) -> None:
 
 
 def test_research_asks_and_the_gallery_answers(
-    filled: list[Any], version: Any, extractor: TinyExtractor, no_broker: Queued,
+    filled: list[Any],
+    version: Any,
+    extractor: TinyExtractor,
+    no_broker: Queued,
     django_capture_on_commit_callbacks: Any,
 ) -> None:
     services.index_cameras([filled[0].pk], version, extractor=extractor)
@@ -115,14 +120,18 @@ def test_a_worker_that_starts_takes_up_what_was_left(
     assert watch.look()
     assert sorted(no_broker) == sorted(
         [
-            (IMPORT, (waiting.pk,)), (IMPORT, (killed.pk,)),
+            (IMPORT, (waiting.pk,)),
+            (IMPORT, (killed.pk,)),
             (INDEX, ([filled[0].pk, filled[2].pk], version.pk)),
         ]
     )
 
 
 def test_what_could_not_be_sent_is_sent_when_the_broker_is_back(
-    cameras: list[Any], version: Any, broker_gone: None, monkeypatch: pytest.MonkeyPatch,
+    cameras: list[Any],
+    version: Any,
+    broker_gone: None,
+    monkeypatch: pytest.MonkeyPatch,
     django_capture_on_commit_callbacks: Any,
 ) -> None:
     services.crops_add_bulk(cameras[0], items(1))

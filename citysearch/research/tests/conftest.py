@@ -33,13 +33,25 @@ def _write(path: Path, name: str, seed: int) -> Path:
     torch.manual_seed(seed)
     config = {"backbone": "osnet_x0_25", "diff_attention": {"ratio": 64}}
     preprocessing = {
-        "height": 128, "width": 64, "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225],
-        "interpolation": "bilinear", "views": ["plain", "flip"],
+        "height": 128,
+        "width": 64,
+        "mean": [0.485, 0.456, 0.406],
+        "std": [0.229, 0.224, 0.225],
+        "interpolation": "bilinear",
+        "views": ["plain", "flip"],
     }
-    bundle.write(path, build(config).eval(), {
-        "name": name, "created": "2024-05-01T00:00:00Z", "config": config, "preprocessing": preprocessing,
-        "metrics": METRICS, "calibration": {"kind": "platt", "a": 4.0, "b": -3.0},
-    })
+    bundle.write(
+        path,
+        build(config).eval(),
+        {
+            "name": name,
+            "created": "2024-05-01T00:00:00Z",
+            "config": config,
+            "preprocessing": preprocessing,
+            "metrics": METRICS,
+            "calibration": {"kind": "platt", "a": 4.0, "b": -3.0},
+        },
+    )
     return path
 
 

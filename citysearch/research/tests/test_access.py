@@ -17,8 +17,9 @@ METRICS = {"attention_rank1": 0.91, "attention_map": 0.8, "attention_minp": 0.6,
 
 @pytest.fixture
 def version(db: None) -> ModelVersion:
-    return ModelVersion.objects.create(name="first", sha256="a" * 64, bundle="models/a.reid", dim=512,
-                                       backbone="osnet_x0_25", metrics=METRICS)
+    return ModelVersion.objects.create(
+        name="first", sha256="a" * 64, bundle="models/a.reid", dim=512, backbone="osnet_x0_25", metrics=METRICS
+    )
 
 
 def client_of(user: Any) -> APIClient:
@@ -31,7 +32,8 @@ def test_a_researcher_reads_versions_with_their_figures(researcher: Any, version
     client = client_of(researcher)
     rows = client.get("/api/v1/models/").json()["results"]
     assert [(row["name"], row["state"], row["figures"]) for row in rows] == [
-        ("first", "registered", {"rank1": 0.91, "mean_ap": 0.8, "mean_inp": 0.6})]
+        ("first", "registered", {"rank1": 0.91, "mean_ap": 0.8, "mean_inp": 0.6})
+    ]
     assert client.get(f"/api/v1/models/{version.pk}/").json()["sha256"] == "a" * 64
 
 
@@ -66,7 +68,9 @@ def test_versions_are_filtered_by_state(researcher: Any, version: ModelVersion) 
 
 
 def test_a_list_costs_the_same_queries_however_long_it_is(
-    researcher: Any, version: ModelVersion, django_assert_num_queries: Any,
+    researcher: Any,
+    version: ModelVersion,
+    django_assert_num_queries: Any,
 ) -> None:
     client = client_of(researcher)
     for number in range(10):

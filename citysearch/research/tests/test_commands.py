@@ -24,8 +24,19 @@ from citysearch.research.services import model_activate, model_register
 pytestmark = pytest.mark.django_db
 ROOT = Path(__file__).parents[3]
 SMALL = [
-    "--height", "64", "--width", "32", "--people-per-batch", "2", "--crops-per-person", "2", "--ratio", "64",
-    "--threads", "1", "--no-separate-after",
+    "--height",
+    "64",
+    "--width",
+    "32",
+    "--people-per-batch",
+    "2",
+    "--crops-per-person",
+    "2",
+    "--ratio",
+    "64",
+    "--threads",
+    "1",
+    "--no-separate-after",
 ]
 
 
@@ -38,7 +49,9 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_training_writes_a_bundle_tells_its_figures_and_registers_it(
-    people: Path, settings: Any, capsys: pytest.CaptureFixture[str],
+    people: Path,
+    settings: Any,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     call_command("train_reid", "--data", str(people), "--name", "mine", "--epochs", "1", "--register", *SMALL)
     said = capsys.readouterr()
@@ -63,7 +76,9 @@ def test_training_refuses_bad_options_before_it_starts(people: Path) -> None:
 
 
 def test_ctrl_c_says_how_to_go_on_and_the_same_command_goes_on(
-    people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    people: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     command = ["train_reid", "--data", str(people), "--out", str(tmp_path), "--epochs", "2", *SMALL]
     with monkeypatch.context() as patch:
@@ -81,7 +96,8 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_command_goes_on(
 
 @pytest.mark.slow
 def test_a_run_interrupted_by_a_signal_ends_with_the_same_weights_as_one_left_alone(
-    people: Path, tmp_path: Path,
+    people: Path,
+    tmp_path: Path,
 ) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     command = [sys.executable, "manage.py", "train_reid", "--data", str(people), "--epochs", "4", *SMALL]
@@ -108,7 +124,9 @@ def wait_for(path: Path, seconds: float = 60) -> None:
 
 
 def test_the_active_model_is_evaluated_when_none_is_named(
-    people: Path, tiny: Path, capsys: pytest.CaptureFixture[str],
+    people: Path,
+    tiny: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(CommandError, match="No model version is active"):
         call_command("evaluate_reid", "--data", str(people))
@@ -120,7 +138,10 @@ def test_the_active_model_is_evaluated_when_none_is_named(
 
 
 def test_a_table_is_printed_and_kept_in_the_form_asked_for(
-    people: Path, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    people: Path,
+    tiny: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     base = ["evaluate_reid", "--data", str(people), "--format", "synthetic", "--bundle", str(tiny)]
     call_command(*base, "--json", "--out", str(tmp_path / "new" / "table.csv"))
@@ -133,10 +154,14 @@ def test_a_table_is_printed_and_kept_in_the_form_asked_for(
 
 
 def test_a_whole_report_is_kept_in_a_folder_with_re_ranked_rows(
-    people: Path, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    people: Path,
+    tiny: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    call_command("evaluate_reid", "--data", str(people), "--bundle", str(tiny), "--out", str(tmp_path / "report"),
-                 "--rerank")
+    call_command(
+        "evaluate_reid", "--data", str(people), "--bundle", str(tiny), "--out", str(tmp_path / "report"), "--rerank"
+    )
     said = capsys.readouterr()
     assert "| diff attention + re-ranking |" in said.out and "diff attention minus plain cosine" in said.out
     assert str(tmp_path / "report" / "worst_queries.png") in said.err
@@ -144,18 +169,24 @@ def test_a_whole_report_is_kept_in_a_folder_with_re_ranked_rows(
 
 
 def test_an_export_writes_two_graphs_that_answer_as_the_bundle(
-    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    tiny: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     model_register(tiny)
     call_command("export_reid", "--model", "tiny", "--out", str(tmp_path))
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [
-        str(tmp_path / "extractor.onnx"), str(tmp_path / "diff_attention.onnx")]
+        str(tmp_path / "extractor.onnx"),
+        str(tmp_path / "diff_attention.onnx"),
+    ]
     with pytest.raises(CommandError, match="No model version is active"):
         call_command("export_reid", "--out", str(tmp_path))
 
 
 def test_a_registered_version_is_evaluated_by_name(
-    people: Path, tiny: Path, capsys: pytest.CaptureFixture[str],
+    people: Path,
+    tiny: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     model_register(tiny)
     call_command("evaluate_reid", "--data", str(people), "--model", "tiny", "--json")

@@ -77,7 +77,10 @@ def test_registering_again_brings_back_a_lost_or_damaged_copy(tiny: Path) -> Non
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.9, 1.0])
 def test_a_flipped_byte_is_refused_wherever_it_is_and_leaves_nothing_behind(
-    share: float, tiny: Path, tmp_path: Path, settings: Any,
+    share: float,
+    tiny: Path,
+    tmp_path: Path,
+    settings: Any,
 ) -> None:
     content = bytearray(tiny.read_bytes())
     content[int(share * (len(content) - 1))] ^= 1
@@ -103,7 +106,9 @@ def test_a_taken_name_is_refused_when_asked_for_and_lengthened_when_not(bundle_m
 
 
 def test_a_full_disk_is_said_and_leaves_no_half_file(
-    tiny: Path, settings: Any, monkeypatch: pytest.MonkeyPatch,
+    tiny: Path,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def full(source: Any, target: Any) -> None:
         target.write(b"half")
@@ -160,7 +165,9 @@ def test_another_whole_bundle_in_its_place_is_noticed(bundle_maker: Callable[...
 
 
 def test_indexing_asks_the_gallery_after_commit_and_ends_ready(
-    tiny: Path, gallery: dict[str, Any], django_capture_on_commit_callbacks: Any,
+    tiny: Path,
+    gallery: dict[str, Any],
+    django_capture_on_commit_callbacks: Any,
 ) -> None:
     version = model_register(tiny)
     gallery["missing"]["tiny"] = 3
@@ -211,8 +218,11 @@ def test_the_web_process_registers_and_activates_without_torch() -> None:
 
 # Commands
 
+
 def test_the_commands_register_and_activate(
-    tiny: Path, gallery: dict[str, Any], capsys: pytest.CaptureFixture[str],
+    tiny: Path,
+    gallery: dict[str, Any],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     call_command("register_model", str(tiny), "--name", "mine")
     gallery["missing"]["mine"] = 2
@@ -237,6 +247,7 @@ def test_the_commands_refuse_with_a_message(tmp_path: Path) -> None:
 
 
 # The administrator's page
+
 
 def post_action(user: Any, action: str, *versions: ModelVersion) -> str:
     client = Client()

@@ -48,9 +48,7 @@ class Command(BaseCommand):
         layout = layouts.layout_of(source) if options["layout"] == "auto" else options["layout"]
         names = camera_names(options["cameras"])
         with refusals(), shown_progress(_("crops"), options) as progress:
-            row = services.crops_import(
-                source, layout, camera_map=names, subset=options["subset"], progress=progress
-            )
+            row = services.crops_import(source, layout, camera_map=names, subset=options["subset"], progress=progress)
         self._tell(row)
         if row.state == GalleryImport.State.FAILED:
             raise CommandError(row.message)
@@ -74,7 +72,7 @@ class Command(BaseCommand):
 
 
 def camera_names(text: str) -> dict[str, str] | None:
-    """"A,B" -> {"1": "A", "2": "B"}; "x=A,y=B" -> {"x": "A", "y": "B"}; "" -> None. Raises CommandError."""
+    """ "A,B" -> {"1": "A", "2": "B"}; "x=A,y=B" -> {"x": "A", "y": "B"}; "" -> None. Raises CommandError."""
     words = [word.strip() for word in text.split(",") if word.strip()]
     pairs = [word.partition("=") for word in words]
     names = {

@@ -32,9 +32,14 @@ class Command(BaseCommand):
         table = parser.add_mutually_exclusive_group()
         table.add_argument("--json", dest="table", action="store_const", const="json", help="print JSON")
         table.add_argument("--csv", dest="table", action="store_const", const="csv", help="print CSV")
-        parser.add_argument("--out", type=Path, help=_(
-            "also write the table to this file (.md, .csv or .json), or a whole report to this folder: table, curves, "
-            "cameras, worst queries"))
+        parser.add_argument(
+            "--out",
+            type=Path,
+            help=_(
+                "also write the table to this file (.md, .csv or .json), or a whole report to this folder: table, curves, "
+                "cameras, worst queries"
+            ),
+        )
         parser.add_argument("--rerank", action="store_true", help=_("add rows with k-reciprocal re-ranking, marked"))
         parser.set_defaults(table="markdown")
         add_progress_option(parser)
@@ -44,7 +49,8 @@ class Command(BaseCommand):
         if out is not None and out.suffix and out.suffix not in SUFFIXES:
             raise CommandError(
                 _("--out %(path)s: the name must end in one of %(suffixes)s, or have no ending (a folder)")
-                % {"path": out, "suffixes": ", ".join(SUFFIXES)})
+                % {"path": out, "suffixes": ", ".join(SUFFIXES)}
+            )
         with refusals():
             study = self._study(options)
             self.stdout.write(WRITERS[options["table"]](study.report), ending="")

@@ -19,8 +19,9 @@ class Command(BaseCommand):
     )  # type: ignore[assignment]
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--out", required=True, type=Path,
-                            help=_("folder for extractor.onnx and diff_attention.onnx"))
+        parser.add_argument(
+            "--out", required=True, type=Path, help=_("folder for extractor.onnx and diff_attention.onnx")
+        )
         choice = parser.add_mutually_exclusive_group()
         choice.add_argument("--bundle", type=Path, help=_("a bundle's file"))
         choice.add_argument("--model", help=_("a registered version's name, id or checksum (default: the active one)"))
@@ -32,4 +33,5 @@ class Command(BaseCommand):
 
             for graph in export(bundle, options["out"]):
                 self.stdout.write(
-                    _("%(path)s (largest difference %(gap).1e)") % {"path": graph.path, "gap": graph.difference})
+                    _("%(path)s (largest difference %(gap).1e)") % {"path": graph.path, "gap": graph.difference}
+                )
