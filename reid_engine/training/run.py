@@ -12,7 +12,7 @@ import torch
 
 from .. import bundle, data
 from ..augment import IMAGENET_MEAN, IMAGENET_STD
-from ..calibration import Calibration, fit_platt
+from ..calibration import Calibration, fit_power
 from ..data.records import Dataset
 from ..errors import BadConfig
 from ..models.reid_model import ReidModel
@@ -36,6 +36,13 @@ def train(config: TrainConfig, progress: Progress = lambda epoch, epochs, step, 
     Raises BadConfig, BadDataset, TrainingDiverged, TrainingStopped.
     """
     prepare(config)
+    try:
+        return _train(config, progress)
+    finally:
+        torch.set_flush_denormal(False)  # other users of this process count on them
+
+
+def _train(config: TrainConfig, progress: Progress) -> Path:
     dataset = data.read(config.data_format, config.data, needs=("train",))
     crops = decode(dataset.train, config.height, config.width)
     parts = _validation_parts(config, dataset)
@@ -132,7 +139,7 @@ def _write(
     calibration = Calibration(0.0, 0.0)
     if validation is not None:
         metrics = figures(*validation, model.attention) | {"module": chosen.facts, "dataset": dataset.name}
-        calibration = fit_platt(*labelled_distances(*validation, model.attention))
+        calibration = fit_power(*labelled_distances(*validation, model.attention))
     path = Path(config.out) / f"{config.name}.reid"
     bundle.write(path, model, manifest(config, model, metrics, calibration, seconds))
     return path
