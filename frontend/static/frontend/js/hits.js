@@ -15,6 +15,7 @@ const ORDERS = {
   time: (one, other) => one.at - other.at || one.rank - other.rank,
   camera: (one, other) => one.camera.name.localeCompare(other.camera.name) || one.at - other.at,
 };
+const VERDICTS_AT_ONCE = 100;
 // Verdicts that were given here and that the server has not confirmed yet.
 const pending = new Map();
 
@@ -22,10 +23,19 @@ export const keyOf = (hit) => String(hit.crop);
 
 /** The hits that pass the slider and the time window, sorted; a hit with a verdict always passes. */
 function choose() {
+  keepSelected();
   const [floor, span] = [get("floor"), get("window")];
   const judged = (hit) => hit.verdict && hit.verdict !== "undecided";
   const passes = (hit) => (hit.likelihood >= floor || judged(hit)) && (!span || (hit.at >= span[0] && hit.at <= span[1]));
   set("shown", prepared().filter(passes).sort(ORDERS[get("sort")]));
+}
+
+/** After a new scoring another crop may stand for the same sighting: the hit in hand stays in hand. */
+function keepSelected() {
+  const key = get("selected");
+  if (!key || hitOf(key)) return;
+  const holder = get("hits").find((hit) => hit.burst.includes(Number(key)));
+  if (holder) set("selected", keyOf(holder));
 }
 
 function prepared() {
@@ -153,6 +163,12 @@ export function move(step) {
   select(keyOf(shown[next]), { focus: true });
 }
 
+/** What was confirmed is the crop that was looked at; what is somebody else is so in every crop of the sighting. */
+function verdictsFor(hit, value) {
+  const crops = value === "confirmed" ? [hit.crop] : hit.burst.slice(0, VERDICTS_AT_ONCE);
+  return crops.map((crop) => ({ crop, verdict: value }));
+}
+
 /** Say of the hit in hand, or of this one, whether it is the same person. */
 export async function judge(value, hit = selected()) {
   if (!hit) return announce(gettext("Choose a hit first: J takes the next one."));
@@ -160,7 +176,7 @@ export async function judge(value, hit = selected()) {
   pending.set(key, value);
   set("hits", get("hits"));
   try {
-    await send(`searches/${get("search")}/verdicts/`, { crop: hit.crop, verdict: value });
+    await send(`searches/${get("search")}/verdicts/`, verdictsFor(hit, value));
     announce({ confirmed: gettext("Confirmed."), rejected: gettext("Rejected."), undecided: gettext("Undecided.") }[value]);
     hurry();
   } catch (error) {

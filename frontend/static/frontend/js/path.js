@@ -11,6 +11,9 @@ import { get, set, watch } from "./store.js";
 const L = window.L;
 const DASHES = { solid: null, dashed: "9 7", dotted: "1 7" };
 const STEP_MS = 1700;
+const ARC_ZOOM = 18;
+const ARC_BOW = 0.14;
+const ARC_STEPS = 20;
 
 const legs = L.layerGroup();
 const stops = L.layerGroup();
@@ -47,11 +50,11 @@ function draw(path) {
 
 const pathBounds = () => L.latLngBounds([...list().map(placeOf)]).pad(0.12);
 
-/** A line from stop to stop says how sure the order is; the way along the streets is only a thin, dotted guess. */
+/** An arc from stop to stop says how sure the order is; the way along the streets is only a thin, dotted guess. */
 function drawLeg(leg, from, to) {
   const [ink, ground, wayColour] = [colour("--path"), colour("--map-halo"), colour("--way")];
   const way = leg.coordinates.map(([lon, lat]) => [lat, lon]);
-  const ends = from && to ? [placeOf(from), placeOf(to)] : way;
+  const ends = arc(placeOf(from), placeOf(to));
   const drawing = [];
   if (leg.inferred) drawing.push(L.polyline(way, { pane: "path", color: wayColour, weight: 2.5, dashArray: "1 6", interactive: false }));
   drawing.push(L.polyline(ends, { pane: "path", color: ground, weight: 7, interactive: false }));
@@ -60,6 +63,18 @@ function drawLeg(leg, from, to) {
   drawing.forEach((layer) => legs.addLayer(layer));
   lines.push(drawing);
   dim();
+}
+
+/** A bow between two places, always to the right of the way: nobody takes it for a street, and there and back differ. */
+function arc(from, to) {
+  const [start, end] = [map.project(from, ARC_ZOOM), map.project(to, ARC_ZOOM)];
+  const across = L.point(start.y - end.y, end.x - start.x).multiplyBy(ARC_BOW);
+  const top = start.add(end).divideBy(2).add(across);
+  return Array.from({ length: ARC_STEPS + 1 }, (_, step) => {
+    const share = step / ARC_STEPS;
+    const bent = start.multiplyBy((1 - share) ** 2).add(top.multiplyBy(2 * share * (1 - share))).add(end.multiplyBy(share ** 2));
+    return map.unproject(bent, ARC_ZOOM);
+  });
 }
 
 /** While the path is played, the leg that leads to the stop stands out; else all of them are alike. */
