@@ -1,4 +1,7 @@
-"""Searches in the admin: to be looked at, never to be added, changed or deleted there."""
+"""Searches in the admin: who searched what, where and why; never to be added, changed or deleted there.
+
+An administrator sees the searches of his subtree, but no photo and no hit: he cannot search himself.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from django.contrib.admin.options import BaseModelAdmin
 from django.http import HttpRequest
 
 from citysearch.searches.models import Search, SearchPart, SearchPhoto, Verdict
+from units.admin_rights import SubtreeAdmin, administers
 
 
 class ReadOnly(BaseModelAdmin):
@@ -16,6 +20,9 @@ class ReadOnly(BaseModelAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return self.fields or ()
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return administers(request)
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -46,12 +53,13 @@ class VerdictInline(ReadOnly, admin.TabularInline):
 
 
 @admin.register(Search)
-class SearchAdmin(ReadOnly, admin.ModelAdmin):
+class SearchAdmin(ReadOnly, SubtreeAdmin):
     list_display = ("case", "purpose", "unit", "user", "state", "stage", "created_at", "finished_at")
     list_filter = ("state", "created_at")
     search_fields = ("case", "purpose", "user__username", "unit__name", "unit__code")
     list_select_related = ("unit", "user")
     date_hierarchy = "created_at"
+    has_view_permission = SubtreeAdmin.has_view_permission
     inlines = (PhotoInline, PartInline, VerdictInline)
     fields = (
         "id", "case", "purpose", "user", "unit", "period_from", "period_to", "conditions", "model_version", "state",

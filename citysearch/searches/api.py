@@ -61,7 +61,9 @@ class SearchViewSet(viewsets.GenericViewSet):
         return queries.with_state(searches_of(self.request.user))
 
     @extend_schema(
-        summary="Searches, newest first", parameters=[SearchFilterSerializer], responses=SearchSerializer(many=True)
+        summary="Searches, newest first",
+        parameters=[SearchFilterSerializer],
+        responses={200: SearchSerializer(many=True), 400: REFUSED, 404: NOT_FOUND},
     )
     def list(self, request: Request) -> Response:
         page = self.paginate_queryset(_narrowed(self.get_queryset(), request))
@@ -86,7 +88,7 @@ class SearchViewSet(viewsets.GenericViewSet):
         summary="Hits",
         description="Hits of all finished parts, merged; while the search runs, more of them may come in between.",
         parameters=[HitsQuerySerializer, PAGE, PAGE_SIZE],
-        responses={200: HitsPageSerializer, 404: NOT_FOUND},
+        responses={200: HitsPageSerializer, 400: REFUSED, 404: NOT_FOUND},
     )
     def hits(self, request: Request, pk: UUID) -> Response:
         search = get_search_or_404(request.user, pk)
@@ -144,6 +146,7 @@ class SearchViewSet(viewsets.GenericViewSet):
 
     @extend_schema(
         summary="A photo of the search, without metadata",
+        parameters=[OpenApiParameter("position", {"type": "integer", "minimum": 0}, OpenApiParameter.PATH)],
         responses={(200, "image/png"): OpenApiTypes.BINARY, (200, "image/jpeg"): OpenApiTypes.BINARY, 404: NOT_FOUND},
     )
     def photo(self, request: Request, pk: UUID, position: int) -> FileResponse:
