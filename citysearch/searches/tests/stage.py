@@ -1,6 +1,7 @@
 """What the tests of real worker processes run beside themselves: `python -m citysearch.searches.tests.stage WORD`.
 
 setup   migrate and fill the installation under VAR_DIR: a city of two districts, four cameras, 400 crops
+        of today, which the worker's purge of old ones leaves alone
 start   start a search and print its id
 worker  a Celery worker whose engine takes a third of a second for every fifty crops
 """
@@ -13,9 +14,12 @@ import time
 
 
 def setup() -> None:
+    from datetime import timedelta
+
     import numpy as np
     from django.contrib.auth import get_user_model
     from django.core.management import call_command
+    from django.utils import timezone
 
     from citysearch.searches.tests import cast
     from units.models import Camera, Membership
@@ -33,7 +37,8 @@ def setup() -> None:
             unit=district, code=f"cam-{number}", free_code=True, name=f"Camera {number}",
             longitude=120 + number / 100, latitude=30,
         )  # fmt: skip
-        cast.store_vectors(camera, version, rng.normal(size=(100, cast.DIM)).astype(np.float16))
+        features = rng.normal(size=(100, cast.DIM)).astype(np.float16)
+        cast.store_vectors(camera, version, features, start=timezone.now() - timedelta(hours=6))
 
 
 def start() -> None:
