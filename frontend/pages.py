@@ -26,7 +26,7 @@ from citysearch.searches.queries import photo_url, search_state, with_state
 from units.access import READERS, User, get_unit_or_404, granted_paths, roles_of, units_of
 from units.models import CameraStatus, SensorKind, Unit
 from units.queries import unit_context
-from units.tree import ancestor_paths, ancestors, below, children
+from units.tree import ancestor_paths, ancestors, children
 
 RECENT = 5
 FOUND_UNITS = 60
@@ -252,7 +252,7 @@ def tree_nodes(user: User, parent: str = "", words: str = "") -> list[dict[str, 
     if words:
         return _nodes(user, _readable(user).filter(Q(name__icontains=words) | Q(code__startswith=words))[:FOUND_UNITS])
     if parent:
-        return _nodes(user, children(get_unit_or_404(user, parent, *READERS)))
+        return _nodes(user, children(get_unit_or_404(user, parent, *READERS)).defer("polygon"))
     return _top(user)
 
 
@@ -266,9 +266,10 @@ def _top(user: User) -> list[dict[str, Any]]:
     if paths is None:
         paths = list(Unit.objects.filter(depth=1).values_list("path", flat=True))
     wanted = {above for path in paths for above in [*ancestor_paths(path), path]}
-    nodes = _nested(_nodes(user, Unit.objects.filter(path__in=wanted).order_by("path")))
-    if len(nodes) == 1 and nodes[0]["allowed"] and not nodes[0]["leaf"]:
-        nodes[0]["children"] = _nodes(user, Unit.objects.filter(below([nodes[0]["path"]]), depth=nodes[0]["level"] + 1))
+    units = list(Unit.objects.filter(path__in=wanted).order_by("path").defer("polygon"))
+    nodes = _nested(_nodes(user, units))
+    if len(units) == 1 and nodes[0]["allowed"]:
+        nodes[0]["children"] = _nodes(user, children(units[0]).defer("polygon"))
     return nodes
 
 
@@ -300,7 +301,7 @@ def unit_page(user: User, unit: Unit) -> dict[str, Any]:
     """A unit's own page: its data, what lies below it, and the way up as far as the user may see."""
     return unit_data(unit) | {
         "ancestors": ancestors(unit).filter(pk__in=units_of(user, *READERS)),
-        "children": _nodes(user, children(unit)),
+        "children": _nodes(user, children(unit).defer("polygon")),
         "may_search": bool(roles_of(user) & set(SEARCHERS)),
     }
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
@@ -9,12 +13,30 @@ from django.contrib.auth.views import LoginView
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from frontend import pages
 from units.access import get_unit_or_404
 
 SEARCHES_PER_PAGE = 25
+
+
+View = Callable[..., HttpResponse]
+
+
+def fragment(view: View) -> View:
+    """A piece of a page. Once the session has ended the page itself goes to the login, not its piece."""
+    guarded = login_required(require_safe(view))
+
+    @wraps(view)
+    def piece(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if request.user.is_authenticated or "HX-Request" not in request.headers:
+            return guarded(request, *args, **kwargs)
+        page = urlsplit(request.headers.get("HX-Current-URL", "")).path or "/"
+        return HttpResponse(status=204, headers={"HX-Redirect": f"{reverse('login')}?{urlencode({'next': page})}"})
+
+    return piece
 
 
 class Login(LoginView):
@@ -38,8 +60,7 @@ def search(request: HttpRequest, pk: UUID) -> HttpResponse:
     return render(request, "frontend/search.html", pages.search_page(request.user, found))
 
 
-@login_required
-@require_safe
+@fragment
 def search_status(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The piece the page asks for every second; nothing (204) when a finished search has not changed."""
     run = pages.run_of(pages.search_or_404(request.user, pk), request.user)
@@ -65,15 +86,13 @@ def unit(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "frontend/unit.html", pages.unit_page(request.user, found))
 
 
-@login_required
-@require_safe
+@fragment
 def unit_panel(request: HttpRequest, pk: int) -> HttpResponse:
     found = get_unit_or_404(request.user, pk)
     return render(request, "frontend/parts/unit_panel.html", pages.unit_data(found))
 
 
-@login_required
-@require_safe
+@fragment
 def unit_tree(request: HttpRequest) -> HttpResponse:
     """A branch (`?parent=`), what is called like `?q=`, or the top of the tree."""
     nodes = pages.tree_nodes(request.user, request.GET.get("parent", ""), request.GET.get("q", "").strip())

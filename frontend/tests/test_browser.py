@@ -26,9 +26,14 @@ def stage(gallery: list[Any], samples: list[str], queue: Any, operator: Any) -> 
 
 def until(page: Any, script: str, argument: Any = None) -> None:
     """Wait until the script says true. The browser's own way of waiting needs eval, which the policy refuses."""
+    until_true(page, lambda: page.evaluate(script, argument), script)
+
+
+def until_true(page: Any, question: Callable[[], bool], words: str = "") -> None:
+    """Wait until the answer is true, while the page goes on."""
     end = time.monotonic() + PATIENCE_S
-    while not page.evaluate(script, argument):
-        assert time.monotonic() < end, f"never came true: {script}"
+    while not question():
+        assert time.monotonic() < end, f"never came true: {words}"
         page.wait_for_timeout(100)
 
 
@@ -131,6 +136,7 @@ def test_from_a_photo_to_a_path(stage: Any, log_in_by_form: Any, screenshot: Any
 
     cards(page).first.get_by_role("button", name="Same").click()
     page.locator('.hit[data-verdict="confirmed"]').first.wait_for()
+    until_true(page, lambda: bool(stage))
     stage.run()
     until(page, "document.getElementById('progress').dataset.revision.split('.').at(-1) !== '0'")
     search.refresh_from_db()
@@ -263,12 +269,12 @@ def test_a_search_is_stopped_and_keeps_what_was_found(stage: Any, log_in: Any, s
     fill(page)
     page.locator("#tree .node").first.locator(".node-name").first.click()
     page.wait_for_selector(".chosen.set")
-    press_search(page)
+    search = press_search(page)
     stage.step()
     stage.step()
     cards(page).nth(1).wait_for()
     page.get_by_role("button", name="Stop", exact=True).click()
-    until(page, "document.getElementById('stop').disabled")
+    until_true(page, lambda: Search.objects.filter(pk=search.pk, cancel_requested=True).exists())
     stage.run()
     page.wait_for_selector('#main[data-state="cancelled"]')
     page.get_by_text("stopped after 1 of 2 units").wait_for()

@@ -58,6 +58,14 @@ def test_who_may_not_search_is_told_so_and_the_form_is_shut(
     assert " inert>" in page
 
 
+def test_a_page_whose_session_has_ended_goes_to_the_login_and_comes_back(client: Client, finished: Search) -> None:
+    address = reverse("search", args=[finished.pk])
+    headers = {"HX-Request": "true", "HX-Current-URL": f"http://testserver{address}"}
+    response = client.get(reverse("search-status", args=[finished.pk]), headers=headers)
+    assert response.status_code == 204
+    assert response["HX-Redirect"] == "/login/?next=" + address.replace("/", "%2F")
+
+
 def test_an_operator_may_search(as_user: Callable[[Any], Client], operator: Any) -> None:
     page = text(as_user(operator).get("/"))
     assert "Where was this person seen?" in page

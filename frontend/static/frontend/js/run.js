@@ -82,13 +82,22 @@ async function refresh() {
   ]);
   if (id !== get("search")) return;
   set("path", path?.features?.length ? pathOf(path) : null);
-  let hits = first.results;
-  set("hits", hits);
-  for (let page = 2; hits.length < first.count && !isLive(); page += 1) {
-    const more = await read(`searches/${id}/hits/`, { page_size: PAGE, page });
-    if (id !== get("search") || !more.results.length) return;
-    hits = [...hits, ...more.results];
-    set("hits", hits);
+  set("hits", first.results);
+  if (first.next && !isLive()) await readOn(id);
+}
+
+/** The pages after the first. A new scoring on the way may leave fewer of them; the next poll reads all anew then. */
+async function readOn(id) {
+  for (let page = 2, more = null; page === 2 || more.next; page += 1) {
+    try {
+      more = await read(`searches/${id}/hits/`, { page_size: PAGE, page });
+    } catch (error) {
+      if (error.status === 404) return;
+      throw error;
+    }
+    if (id !== get("search")) return;
+    const known = new Set(get("hits").map((hit) => hit.crop));
+    set("hits", [...get("hits"), ...more.results.filter((hit) => !known.has(hit.crop))]);
   }
 }
 
@@ -130,6 +139,8 @@ export function start() {
   document.body.addEventListener("htmx:afterSwap", (event) => {
     if (event.detail.target?.id === "progress" || event.target?.id === "progress") onProgress();
   });
+  for (const name of ["htmx:sendError", "htmx:responseError"]) document.body.addEventListener(name, () => show(byId("offline"), true));
+  document.body.addEventListener("htmx:afterRequest", (event) => event.detail.successful && show(byId("offline"), false));
   byId("stop").addEventListener("click", stop);
   byId("parts-toggle").addEventListener("click", toggleParts);
   window.addEventListener("popstate", () => location.reload());

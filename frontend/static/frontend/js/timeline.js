@@ -172,7 +172,7 @@ function legsOf(lanes) {
 }
 
 function speedText(leg, from, to) {
-  const text = svg("text", { class: "speed", x: (from.x + to.x) / 2, y: (from.y + to.y) / 2 + 3 });
+  const text = svg("text", { class: "speed", x: (from.x + to.x) / 2, y: (from.y + to.y) / 2 - 5 });
   const wide = to.x - from.x > 150;
   text.textContent = wide ? `${span(leg.seconds)}, ${speed(leg.speed_kmh)}` : speed(leg.speed_kmh);
   return text;
