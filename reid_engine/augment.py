@@ -119,7 +119,10 @@ def _shift(images: Tensor, pad: int, generator: torch.Generator) -> Tensor:
 
 
 def _erase(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Random erasing: a rectangle of area U(.02, .4) and aspect U(.3, 3.3) becomes the mean colour."""
+    """Random erasing: a rectangle of area U(.02, .4) and aspect U(.3, 3.3) becomes the mean colour.
+
+    One that does not fit is not drawn again, so a little less than `share` of the images is erased.
+    """
     height, width = images.shape[2:]
     draws = torch.rand(len(images), 5, generator=generator)
     for image, (chance, area, aspect, top, left) in zip(images, draws.tolist(), strict=True):

@@ -30,7 +30,8 @@ def weighted_regularised(distances: Tensor, labels: Tensor, published: bool = Fa
     """AGW's weighted regularised triplet: softplus(sum_p w_p d_p - sum_n w_n d_n), (B, B), (B,) -> scalar.
 
     w_p = softmax of d over the positives, w_n = softmax of -d over the negatives, both as masked log-softmax.
-    `published=True` is the form of the public code, exp / (sum + 1e-6), which collapses for distances above about 14.
+    `published=True` weighs as the public code does, exp / (sum + 1e-6), which collapses for distances above about 14;
+    that code also counts the anchor, at distance 0, among its own positives, which neither form does here.
     """
     positive, negative = _masks(labels)
     weigh = _published_softmax if published else _masked_softmax

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 class NonLocal(nn.Module):
     """(B, C, H, W) -> the same shape: x + W(attention over all places), without a softmax.
 
-    The last BatchNorm starts at zero, so that the block is the identity at the start.
+    The last BatchNorm starts at zero, so that the block is the identity at the start. The inner maps have half of the
+    channels, as described; the public code divides the reduction by itself and so has one inner channel.
     """
 
     def __init__(self, channels: int, reduction: int = 2) -> None:
