@@ -55,6 +55,7 @@ HELP = {
     "normalise_train": "L2-normalise the attended features in training too",
     "separate_after": "add separate training after joint, keep the better module",
     "module_epochs": "passes over the frozen features",
+    "module_steps_at": "epochs at which the module's rate falls to a tenth",
     "module_lrs": "learning rates tried for the module",
     "module_ratios": "ratios tried for the module",
     "module_views": "random views of every crop added to the frozen features",

@@ -42,7 +42,7 @@ def other_value(config: TrainConfig, name: str) -> tuple[str, str, object]:
     if isinstance(value, bool):
         return (f"--no-{name.replace('_', '-')}" if value else flag), "", not value
     if isinstance(value, tuple):
-        kind = int if name in ("steps_at", "module_ratios") else float
+        kind = int if name in ("steps_at", "module_steps_at", "module_ratios") else float
         return flag, "1 1", (kind(1), kind(1))
     if isinstance(value, str):
         chosen = NAMES.get(name, "other")

@@ -19,11 +19,11 @@ from reid_engine import bundle
 from reid_engine.errors import BadConfig, TrainingDiverged, TrainingStopped
 from reid_engine.models.build import REGISTRY, build
 from reid_engine.models.diff_attention import DiffAttention
-from reid_engine.training import checkpoint, joint
+from reid_engine.training import checkpoint, joint, run, separate
 from reid_engine.training.config import BACKBONES, TrainConfig, recipe_path
 from reid_engine.training.run import train
 from reid_engine.training.sampler import epoch_seed, people_batches
-from reid_engine.training.separate import train_separate
+from reid_engine.training.separate import Candidate, train_separate
 from reid_engine.training.validate import Held, figures, labelled_distances
 
 
@@ -272,6 +272,48 @@ def test_an_epoch_uses_nearly_every_crop_and_no_two_epochs_are_alike() -> None:
     assert len(torch.cat(batches).unique()) > 340
     assert not torch.equal(batches[0], people_batches(labels, 10, 4, epoch_seed(1, 1))[0])
     assert torch.equal(batches[0], people_batches(labels, 10, 4, epoch_seed(1, 0))[0])
+
+
+@given(crops=st.lists(st.integers(1, 9), min_size=2, max_size=30), seed=st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_every_person_is_drawn_the_first_one_as_well(crops: list[int], seed: int) -> None:
+    """Whatever one epoch leaves over, some other epoch takes: nobody is left out for good."""
+    labels = torch.repeat_interleave(torch.arange(len(crops)), torch.tensor(crops))
+    epochs = [torch.cat(people_batches(labels, 4, 2, epoch_seed(seed, epoch))) for epoch in range(40)]
+    assert set(labels[torch.cat(epochs)].tolist()) == set(range(len(crops)))
+
+
+def test_the_frozen_features_carry_no_augmentation(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[torch.Tensor] = []
+
+    def kept(config: TrainConfig, vectors: torch.Tensor, *_: object) -> Candidate:
+        seen.append(vectors)
+        return Candidate(DiffAttention(vectors.shape[2], config.ratio), 0.0)
+
+    monkeypatch.setattr(run, "train_separate", kept)
+    for strength in (0.0, 1.0):
+        views = dict.fromkeys(("flip", "erasing", "jitter", "camera"), strength) | {"pad": int(4 * strength)}
+        train(tiny(pictures, tmp_path / str(strength), strategy="separate", **views))
+    assert seen[0].shape == (1, 48, 16)
+    assert torch.equal(*seen)
+
+
+def test_the_modules_rate_falls_to_a_tenth_where_asked(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates: list[float] = []
+
+    def watched(config: TrainConfig, module: DiffAttention, optimizer: torch.optim.Optimizer, *_: object) -> float:
+        rates.append(optimizer.param_groups[0]["lr"])
+        return 0.0
+
+    monkeypatch.setattr(separate, "_step", watched)
+    config = tiny(pictures, tmp_path, module_epochs=3, module_lrs=(1e-2,), module_steps_at=(1, 2))
+    train_separate(config, *clusters(), None, lambda *_: None)
+    assert sorted(set(rates)) == pytest.approx([1e-4, 1e-3, 1e-2])
+    assert rates == sorted(rates, reverse=True)
 
 
 def test_the_rate_warms_up_and_falls() -> None:

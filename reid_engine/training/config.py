@@ -8,10 +8,11 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from ..data import READERS
 from ..errors import BadConfig
 
 STRATEGIES = ("joint", "separate")
-DATA_FORMATS = ("market1501", "cuhk03", "msmt17", "folder", "synthetic")
+DATA_FORMATS = READERS
 BACKBONES = (
     "osnet_x0_25",
     "osnet_x0_5",
@@ -40,6 +41,7 @@ class TrainConfig:
     and `module_epochs` passes are made over the frozen features. `separate_after` adds that second stage to a joint run
     and keeps whichever module validates better; each is also tried with its map damped (W2 times `module_damping`: 0
     would be plain distance, 1 the module as trained), for a map learnt from few people tends to say too much.
+    The module's rate falls to a tenth at each epoch of `module_steps_at` (the paper: 60 epochs, steps at 20 and 40).
     `module_views` adds that many random views of every crop to the frozen features (the paper has none): features of
     people the backbone has learnt are tidier than those it will meet, and a map learnt from them alone fits them.
     Sizes are pixels, rates are per step, `device` is a torch device. The triplet loss is `attention_weight` times the
@@ -80,6 +82,7 @@ class TrainConfig:
     normalise_train: bool = True
     separate_after: bool = True
     module_epochs: int = 8
+    module_steps_at: tuple[int, ...] = ()
     module_lrs: tuple[float, ...] = (1e-3, 3e-3, 5e-3)
     module_views: int = 0
     module_ratios: tuple[int, ...] = ()

@@ -124,13 +124,13 @@ def _epoch(config: TrainConfig, learner: Learner, crops: Crops, progress: Progre
     batches = people_batches(crops.labels, config.people_per_batch, config.crops_per_person, seed)
     if learner.step == 0:
         learner.generator.manual_seed(seed)
-    views, started = views_of(config), time.perf_counter()
-    for index in batches[learner.step :]:
+    views, started, first = views_of(config), time.perf_counter(), learner.step
+    for index in batches[first:]:
         set_rate(learner.optimizer, config, learner.epoch + learner.step / len(batches))
         images = views(crops.images[index], learner.generator).to(config.device, memory_format=torch.channels_last)
         losses = _step(config, learner, images, crops.labels[index].to(config.device))
         learner.step += 1
-        rate = {"images_per_second": learner.step * len(index) / (time.perf_counter() - started)}
+        rate = {"images_per_second": (learner.step - first) * len(index) / (time.perf_counter() - started)}
         progress(learner.epoch + 1, config.epochs, learner.step, len(batches), losses | rate)
         if stopped.is_set():
             return
@@ -221,5 +221,6 @@ def _validate(
         return
     query, gallery = (held(learner.average, part) for part in validation)
     result = figures(query, gallery, learner.average.attention)
-    dead = learner.average.attention.dead_share(query.vectors[:64, None], gallery.vectors[None, :64])
+    some = (part.vectors[:64].to(config.device) for part in (query, gallery))
+    dead = learner.average.attention.dead_share(next(some)[:, None], next(some)[None])
     progress(learner.epoch, config.epochs, 0, 0, result | {"dead_share": dead})

@@ -47,7 +47,8 @@ def train_separate(
     `first`, a module trained before, takes part as it is. Dead modules (no hidden unit fires, A is constant) are told
     through `progress` as dead_share 1 and left out. Raises TrainingDiverged when every one of them died.
     """
-    vectors = vectors if vectors.dim() == 3 else vectors[None]
+    vectors = (vectors if vectors.dim() == 3 else vectors[None]).to(config.device)
+    labels = labels.to(config.device)
     candidates = [] if first is None else _damped(config, first, vectors[0], validation, {"joint": 1.0})
     for ratio in config.module_ratios or (config.ratio,):
         for lr in config.module_lrs:
@@ -70,10 +71,12 @@ def _grown(
     """The module after each epoch at this ratio and rate, vectors (V, N, D); stops early when it is dead."""
     torch.manual_seed(config.seed)
     module = DiffAttention(vectors.shape[2], ratio, config.transform, config.tied, config.activation, config.distance)
+    module = module.to(config.device)
     optimizer, generator = torch.optim.Adam(module.parameters(), lr=lr), torch.Generator().manual_seed(config.seed)
     for epoch in range(config.module_epochs):
         seed = epoch_seed(config.seed, epoch)
-        batches = people_batches(labels, config.people_per_batch, config.crops_per_person, seed)
+        optimizer.param_groups[0]["lr"] = lr * 0.1 ** sum(epoch >= at for at in config.module_steps_at)
+        batches = people_batches(labels.cpu(), config.people_per_batch, config.crops_per_person, seed)
         for step, index in enumerate(batches):
             view = torch.randint(0, len(vectors), (len(index),), generator=generator)
             loss = _step(config, module, optimizer, vectors[view, index], labels[index])
@@ -97,7 +100,7 @@ def _damped(
     """The module's copies, their last layer scaled by each damping; as it is where no validation could choose."""
     found = []
     for factor in config.module_damping if validation is not None else (1.0,):
-        copied = copy.deepcopy(module)
+        copied = copy.deepcopy(module).to(vectors.device)
         with torch.no_grad():
             copied.expand.weight.mul_(factor)
         found.append(_judged(copied, vectors, validation, facts | {"damping": factor}))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..augment import Views
+from ..evaluation import metrics
 from ..models.diff_attention import DiffAttention
 from ..models.reid_model import ReidModel
 from .crops import Crops
@@ -54,22 +55,31 @@ def held(model: ReidModel, crops: Crops, flip: bool = False) -> Held:
 
 def figures(query: Held, gallery: Held, attention: DiffAttention | None) -> dict[str, float]:
     """{"cosine_map", "cosine_rank1"} and, with a module, {"attention_map", "attention_rank1"}; 0..1."""
-    plain = 1 - F.normalize(query.vectors, dim=1) @ F.normalize(gallery.vectors, dim=1).T
-    mean_ap, rank1 = score(plain, query, gallery)
-    result = {"cosine_map": mean_ap, "cosine_rank1": rank1}
+    plain = plain_scores(query, gallery)
+    result = {"cosine_map": plain.mean_ap, "cosine_rank1": plain.cmc(1)}
     if attention is None:
         return result
-    with torch.no_grad():
-        mean_ap, rank1 = score(attention.distance_matrix(query.vectors, gallery.vectors), query, gallery)
-    return result | {"attention_map": mean_ap, "attention_rank1": rank1}
+    attended = attended_scores(query, gallery, attention)
+    return result | {"attention_map": attended.mean_ap, "attention_rank1": attended.cmc(1)}
 
 
-def score(distances: Tensor, query: Held, gallery: Held) -> tuple[float, float]:
-    """Mean AP and Rank-1, same person and camera dropped, queries without a match skipped: (Q, G) -> two figures."""
-    table = distances.numpy()
-    found = [_one(table[row], query, gallery, row) for row in range(len(table))]
-    kept = np.array([item for item in found if item is not None])
-    return (float(kept[:, 0].mean()), float(kept[:, 1].mean())) if len(kept) else (0.0, 0.0)
+def plain_scores(query: Held, gallery: Held) -> metrics.Scores:
+    """Every query's scores under plain cosine."""
+    cosine = F.normalize(query.vectors, dim=1) @ F.normalize(gallery.vectors, dim=1).T
+    return _scores(1 - cosine.numpy(), query, gallery)
+
+
+def attended_scores(query: Held, gallery: Held, attention: DiffAttention) -> metrics.Scores:
+    """Every query's scores under diff attention."""
+    return _scores(attended_distances(query, gallery, attention), query, gallery)
+
+
+@torch.no_grad()
+def attended_distances(query: Held, gallery: Held, attention: DiffAttention) -> NDArray[np.float32]:
+    """Diff-attention distances (Q, G), computed where the module is."""
+    device = attention.aggregate.device
+    table = attention.distance_matrix(query.vectors.to(device), gallery.vectors.to(device))
+    return np.asarray(table.cpu().numpy())
 
 
 def labelled_distances(
@@ -79,17 +89,12 @@ def labelled_distances(
 
     Pairs of one person before one camera are left out, as in scoring.
     """
-    with torch.no_grad():
-        table = attention.distance_matrix(query.vectors, gallery.vectors).numpy()
+    table = attended_distances(query, gallery, attention)
     same = query.person_ids[:, None] == gallery.person_ids[None]
     asked = ~(same & (query.camera_ids[:, None] == gallery.camera_ids[None]))
     return table[asked], same[asked]
 
 
-def _one(row: NDArray[np.float32], query: Held, gallery: Held, index: int) -> tuple[float, float] | None:
-    same = gallery.person_ids == query.person_ids[index]
-    keep = ~(same & (gallery.camera_ids == query.camera_ids[index]))
-    hits = np.flatnonzero(same[keep][np.argsort(row[keep], kind="stable")])
-    if not len(hits):
-        return None
-    return float(((np.arange(len(hits)) + 1) / (hits + 1)).mean()), float(hits[0] == 0)
+def _scores(distances: NDArray[np.float32], query: Held, gallery: Held) -> metrics.Scores:
+    sides = (metrics.Identities.of(side.person_ids, side.camera_ids) for side in (query, gallery))
+    return metrics.score(distances, *sides)
