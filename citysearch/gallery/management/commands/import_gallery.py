@@ -63,6 +63,17 @@ class Command(BaseCommand):
             self.stderr.write(_("... and %(count)d more, see import %(id)d.") % words)
         words = {"added": row.added, "known": row.known, "refused": row.refused, "total": row.total}
         self.stdout.write(_("%(total)d pictures: %(added)d added, %(known)d known, %(refused)d refused.") % words)
+        self._warn_of_retention()
+
+    def _warn_of_retention(self) -> None:
+        """Old pictures would be gone tomorrow, and the reason hard to find."""
+        due = services.crops_purge(dry_run=True).erased["crops"]
+        if due:
+            words = _(
+                "%(count)d crops are older than their unit keeps them: the daily purge will erase them. "
+                "To keep them, set the unit's retention in days."
+            )
+            self.stderr.write(words % {"count": due})
 
     def _index(self, row: GalleryImport, options: dict[str, Any]) -> None:
         cameras = Crop.objects.filter(gallery_import=row).order_by().values_list("camera_id", flat=True).distinct()
