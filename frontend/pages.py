@@ -222,7 +222,7 @@ def _nothing(search: Search, run: dict[str, Any], user: User) -> dict[str, Any]:
 
 def searches_by(user: User, words: str = "") -> QuerySet[Search]:
     """What the user started and may still see, newest first; with `words` in case or purpose."""
-    mine = searches_of(user).filter(user_id=user.pk).select_related("unit").defer("trajectory", "features")
+    mine = searches_of(user).filter(user_id=user.pk or 0).select_related("unit").defer("trajectory", "features")
     return mine.filter(Q(case__icontains=words) | Q(purpose__icontains=words)) if words else mine
 
 
@@ -275,7 +275,7 @@ def _top(user: User) -> list[dict[str, Any]]:
 
 def _nested(nodes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     by_path = {node["path"]: node for node in nodes}
-    roots = []
+    roots: list[dict[str, Any]] = []
     for node in nodes:
         above = by_path.get(node["path"][: -Unit.steplen])
         (above["children"] if above else roots).append(node)

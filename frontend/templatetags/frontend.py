@@ -56,7 +56,7 @@ def grouped(value: float) -> str:
 @register.filter
 def odds(likelihood: float) -> str:
     """A likelihood as a percentage that is never 0 and never 100: a likeness is no proof."""
-    return _("under 1%") if likelihood < 0.01 else f"{min(99, round(100 * likelihood))}%"
+    return _("under 1%") if likelihood < 0.01 else f"{min(99, int(100 * likelihood + 0.5))}%"
 
 
 @register.filter

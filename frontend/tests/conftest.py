@@ -152,10 +152,14 @@ class Watch:
 
 
 @pytest.fixture
-def desk(page: Any, live_server: Any) -> Iterator[Any]:
+def watch(page: Any, live_server: Any) -> Watch:
+    return Watch(page, live_server.url)
+
+
+@pytest.fixture
+def desk(page: Any, watch: Watch) -> Iterator[Any]:
     """A page of the live server; fails the test when anything foreign was asked for or an error was logged."""
     page.set_default_timeout(PATIENCE_MS)
-    watch = Watch(page, live_server.url)
     yield page
     assert not watch.foreign, f"requests left the server: {watch.foreign}"
     assert not watch.errors, watch.errors

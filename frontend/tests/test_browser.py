@@ -441,3 +441,47 @@ def test_a_page_served_in_production_form_has_the_same_policy(log_in: Callable[[
     assert re.search(r"script-src 'self'(;|$)", policy)
     assert "unsafe-eval" not in policy
     assert "http" not in policy
+
+
+def test_a_server_that_is_away_is_said_and_the_page_goes_on_by_itself(stage: Any, log_in: Any, watch: Any) -> None:
+    page = log_in("operator")
+    page.get_by_role("button", name="Fill the form with a sample").click()
+    page.wait_for_selector(".chosen.set")
+    press_search(page)
+    page.route("**/status*", lambda route: route.abort())
+    page.get_by_text("The server does not answer. This page keeps trying.").wait_for()
+    page.unroute("**/status*")
+    stage.run()
+    page.wait_for_selector('#main[data-state="done"]')
+    cards(page).first.wait_for()
+    assert page.locator("#offline").is_hidden()
+    # The browser logs every request that fails; here they failed on purpose.
+    watch.errors.clear()
+
+
+def call(page: Any, function: str, *arguments: Any) -> Any:
+    """What a function of the page's own format.js answers."""
+    script = """async ([name, values]) => {
+        const source = document.querySelector('script[type=module]').src;
+        return (await import(source.replace('search.js', 'format.js')))[name](...values);
+    }"""
+    return page.evaluate(script, [function, list(arguments)])
+
+
+def test_scripts_and_templates_say_likelihoods_and_names_in_the_same_words(stage: Any, log_in: Any) -> None:
+    from frontend.templatetags.frontend import likelihood_words, odds, place
+
+    page = log_in("operator")
+    for likelihood in (0.0, 0.009, 0.05, 0.1, 0.29, 0.3, 0.69, 0.7, 0.89, 0.9, 0.994, 1.0):
+        assert call(page, "likelihoodWords", likelihood) == likelihood_words(likelihood)
+        assert call(page, "odds", likelihood) == odds(likelihood)
+    for name in ("湖滨区 Lakeside", "Camera 7", "运河大道·梧桐路南 Canal Avenue / Plane Road S"):
+        assert call(page, "place", name) == place(name)
+
+
+def test_times_are_shown_on_the_citys_clock_whatever_the_computers_zone_is(stage: Any, log_in: Any) -> None:
+    page = log_in("operator")
+    assert call(page, "fullTime", "2026-03-01T00:15:07.250000+08:00") == "2026-03-01 00:15:07 UTC+08:00"
+    assert call(page, "fullTime", "2026-03-01T23:45:00-03:30") == "2026-03-01 23:45:00 UTC−03:30"
+    assert call(page, "fullTime", "2026-03-01T12:00:00Z") == "2026-03-01 12:00:00 UTC+00:00"
+    assert [call(page, "span", value) for value in (42, 600, 11_400)] == ["42 s", "10 min", "3 h 10 min"]
