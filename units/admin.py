@@ -269,6 +269,12 @@ class UnitDataAdmin(SubtreeAdmin, ImportExportModelAdmin):
     autocomplete_fields = ["unit"]
     list_select_related = ["unit"]
 
+    def has_import_permission(self, request: HttpRequest) -> bool:
+        return administers(request)
+
+    def has_export_permission(self, request: HttpRequest) -> bool:
+        return administers(request)
+
     def get_resource_kwargs(self, request: HttpRequest, *args: Any, **kwargs: Any) -> dict[str, Any]:
         return {**super().get_resource_kwargs(request, *args, **kwargs), "paths": administered_paths(request)}
 

@@ -26,6 +26,8 @@ TRUE = ("1", "true", "yes", "y")
 
 # A polygon of a large city is longer than the csv module's default limit of 128 kB for a field.
 csv.field_size_limit(50_000_000)
+# The areas of a province are some tens of megabytes; the whole file is held in memory.
+MAX_BYTES = 200_000_000
 
 
 class BadFile(ServiceError):
@@ -100,7 +102,7 @@ def _text(values: Mapping[str, Any], name: str) -> str:
 
 
 def _table(file: IO[bytes], needed: tuple[str, ...]) -> Iterator[Row]:
-    reader = csv.DictReader(io.StringIO(_decoded(file.read()), newline=""))
+    reader = csv.DictReader(io.StringIO(_decoded(file.read(MAX_BYTES + 1)), newline=""))
     header = [name.strip().lower() for name in reader.fieldnames or []]
     missing = [name for name in needed if name not in header]
     if missing:
@@ -123,6 +125,8 @@ def _table_rows(reader: csv.DictReader[str]) -> Iterator[Row]:
 
 def _decoded(data: bytes) -> str:
     """Text of a file in UTF-8 (with or without a mark) or GB 18030, which Chinese spreadsheets write."""
+    if len(data) > MAX_BYTES:
+        raise BadFile(_("More than %(most)d bytes.") % {"most": MAX_BYTES})
     for encoding in ("utf-8-sig", "gb18030"):
         try:
             return data.decode(encoding)
@@ -133,7 +137,7 @@ def _decoded(data: bytes) -> str:
 
 def _features(file: IO[bytes]) -> Iterator[Row]:
     try:
-        data = json.loads(_decoded(file.read()))
+        data = json.loads(_decoded(file.read(MAX_BYTES + 1)))
     except ValueError as error:
         raise BadFile(_("The file is not JSON: %(reason)s.") % {"reason": error}) from error
     features = data.get("features") if isinstance(data, dict) else None

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import django_filters
-from django.db.models import Q, QuerySet
+from django.core.validators import MaxValueValidator
+from django.db.models import BigIntegerField, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from units.access import get_unit_or_404
@@ -25,7 +26,14 @@ class SubtreeFilter(django_filters.NumberFilter):
         return qs.filter(below([unit.path], self.field_name))
 
 
-class IdsFilter(django_filters.BaseInFilter, django_filters.NumberFilter):
+class IdFilter(django_filters.NumberFilter):
+    """An id; what no database could hold is refused before it is asked."""
+
+    def get_max_validator(self) -> MaxValueValidator:
+        return MaxValueValidator(BigIntegerField.MAX_BIGINT)
+
+
+class IdsFilter(django_filters.BaseInFilter, IdFilter):
     """Ids, separated by commas."""
 
 
@@ -100,7 +108,7 @@ class IndicatorFilter(django_filters.FilterSet):
 
 class MembershipFilter(django_filters.FilterSet):
     unit = SubtreeFilter("unit__path", label=_("Memberships in the subtree of this unit"))
-    user = django_filters.NumberFilter(field_name="user_id")
+    user = IdFilter(field_name="user_id")
     role = django_filters.MultipleChoiceFilter(choices=Role.choices)
 
     class Meta:

@@ -14,7 +14,7 @@ from citysearch.errors import ServiceError
 from units import files, tree
 from units.checks import CAMERA_FIELDS, camera_from
 from units.codes import significant_prefix
-from units.geo import GridIndex, no_grid
+from units.geo import SIDES, GridIndex, no_grid
 from units.models import Camera, Level, Unit
 
 
@@ -135,7 +135,7 @@ class _UnitImport:
             return
         self.report.changed += 1
         if not self.report.dry_run:
-            unit.save()
+            unit.save(update_fields=["name", "polygon", *SIDES])
 
     def _parent(self, values: Mapping[str, Any]) -> Unit | None:
         if values["level"] == Level.CITY:

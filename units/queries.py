@@ -257,7 +257,11 @@ def _series_between(readings: QuerySet[SensorReading], start: float, end: float)
 
 
 def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+    """The moment, or the first or last one that a datetime can hold."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError):
+        return (datetime.min if seconds < 0 else datetime.max).replace(tzinfo=UTC)
 
 
 def _merged(windows: Iterable[Window]) -> list[Window]:

@@ -139,7 +139,7 @@ class ReadingSerializer(serializers.ModelSerializer):
 class ReadingRowSerializer(serializers.Serializer):
     """A reading among many: units are looked up together."""
 
-    unit = serializers.IntegerField()
+    unit = serializers.IntegerField(min_value=1, max_value=2**63 - 1)
     kind = serializers.ChoiceField(SensorKind.choices)
     value = serializers.FloatField()
     time = serializers.DateTimeField()

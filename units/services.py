@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from citysearch.errors import Conflict, ServiceError
 from units import tree
 from units.checks import CAMERA_FIELDS, camera_from, rounded
-from units.geo import BadPlace, GridIndex, bounding_box, cells, check_place, check_polygon, grid_at, no_grid
+from units.geo import SIDES, BadPlace, GridIndex, bounding_box, cells, check_place, check_polygon, grid_at, no_grid
 from units.imports import ImportReport, cameras_import, units_import
 from units.models import (
     Camera,
@@ -34,6 +34,7 @@ from units.queries import cameras_under
 from units.tree import parent_of
 
 UNIT_FIELDS = ("name", "code", "free_code", "retention_days")
+AREA_FIELDS = ("polygon", *SIDES)
 
 # Units
 
@@ -54,7 +55,8 @@ def unit_update(unit: Unit, **fields: Any) -> Unit:
     if area_changed:
         tree.polygon_set(unit, fields["polygon"])
     tree.check_unit(unit, parent)
-    unit.save()
+    # Never the tree's own columns: somebody may have moved the unit since it was read.
+    unit.save(update_fields=[*UNIT_FIELDS, *AREA_FIELDS])
     _check_children_fit(unit)
     if parent is not None and not unit.is_child_of(parent):
         tree.unit_move(unit, parent)

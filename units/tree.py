@@ -18,6 +18,8 @@ from units.models import Level, Unit
 # Greater than every path below a unit, however deep: five levels of the alphabet's last letter.
 _LAST = Unit.alphabet[-1] * Unit.steplen * len(Level)
 
+RETENTION_DAYS = (1, 36500)
+
 
 class BadTree(ServiceError):
     """A unit that does not fit where it was put; `fields['parent']` says why."""
@@ -93,10 +95,21 @@ def check_place_in_tree(level: int, parent: Unit | None) -> None:
 
 
 def check_unit(unit: Unit, parent: Unit | None) -> None:
-    """Raise BadTree or BadCode unless level and code of the unit fit below the parent."""
+    """Raise BadTree, BadCode or ServiceError unless level, code and retention of the unit fit below the parent."""
     check_place_in_tree(unit.level, parent)
+    _check_retention(unit)
     prefix = None if parent is None or parent.free_code else significant_prefix(parent.level, parent.code)
     check_unit_code(unit.level, unit.code, unit.free_code, prefix)
+
+
+def _check_retention(unit: Unit) -> None:
+    """No retention stated is inherited; nought days would have the whole gallery of the unit erased at once."""
+    days = unit.retention_days
+    if days is None or RETENTION_DAYS[0] <= days <= RETENTION_DAYS[1]:
+        return
+    values = {"name": _("retention in days"), "low": RETENTION_DAYS[0], "high": RETENTION_DAYS[1], "value": days}
+    message = _("%(name)s must be a number from %(low)g to %(high)g, not %(value)s.") % values
+    raise ServiceError(message, {"retention_days": message})
 
 
 def unit_add(parent: Unit | None, **fields: Any) -> Unit:
