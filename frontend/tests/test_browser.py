@@ -390,6 +390,8 @@ def test_the_page_speaks_chinese_when_asked(stage: Any, log_in: Any, screenshot:
     page = log_in("operator")
     page.get_by_role("button", name="中文").click()
     page.wait_for_selector('html[lang="zh-hans"][data-ready]', state="attached")
+    page.wait_for_selector("#map[data-unit=top]", state="attached")
+    page.locator(".leaflet-areas-pane path").first.wait_for()
     screenshot("chinese")
     page.get_by_role("button", name="English").click()
     page.wait_for_selector('html[lang="en"][data-ready]', state="attached")
