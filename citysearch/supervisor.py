@@ -7,6 +7,7 @@ A child that dies is started again. When the supervisor itself is killed, the ke
 from __future__ import annotations
 
 import ctypes
+import http.client
 import os
 import shutil
 import signal
@@ -168,6 +169,11 @@ def wait_for_port(host: str, port: int, child: Child, seconds: float = 30.0) -> 
     _wait(lambda: _connects(socket.AF_INET, (host, port)), child, seconds)
 
 
+def wait_for_answer(host: str, port: int, child: Child, seconds: float = 60.0) -> None:
+    """Until a page comes back: gunicorn listens before its workers have loaded anything."""
+    _wait(lambda: _answers(host, port), child, seconds)
+
+
 def port_is_free(host: str, port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -176,6 +182,17 @@ def port_is_free(host: str, port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def _answers(host: str, port: int) -> bool:
+    connection = http.client.HTTPConnection(host, port, timeout=30)
+    try:
+        connection.request("GET", "/")
+        return connection.getresponse().status < 500
+    except OSError:
+        return False
+    finally:
+        connection.close()
 
 
 def _connects(family: int, address: str | tuple[str, int]) -> bool:

@@ -19,7 +19,7 @@ from citysearch.supervisor import (
     celery_command,
     gunicorn_command,
     port_is_free,
-    wait_for_port,
+    wait_for_answer,
     wait_for_socket,
 )
 
@@ -53,10 +53,10 @@ class Command(BaseCommand):
             _start(supervisor, options)
             self._say_ready(options, time.monotonic() - started)
             supervisor.watch()
+            self.stdout.write("Stopping ...")
         except ChildFailed as error:
             raise CommandError(str(error)) from error
         finally:
-            self.stdout.write("Stopping ...")
             supervisor.stop()
 
     def _say_ready(self, options: dict[str, Any], seconds: float) -> None:
@@ -80,7 +80,7 @@ def _start(supervisor: Supervisor, options: dict[str, Any]) -> None:
         wait_for_socket(settings.VALKEY_SOCKET, broker)
     bind = f"{options['host']}:{options['port']}"
     web = supervisor.add(Child("web", gunicorn_command(bind, options["web_workers"], 4), log / "web.log"))
-    wait_for_port(options["host"], options["port"], web)
+    wait_for_answer(options["host"], options["port"], web)
     supervisor.add(Child("worker", celery_command("default", "default", 2), log / "worker.log"))
     for number in range(options["engine_workers"]):
         name = f"engine{number + 1}"

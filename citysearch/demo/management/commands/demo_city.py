@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.management import BaseCommand, CommandError
 
 from citysearch.demo.facts import Facts, facts_read
-from citysearch.demo.queries import demo_city, demo_logins
+from citysearch.demo.queries import demo_city
 from citysearch.errors import ServiceError
 from citysearch.progress import Bar, add_progress_option
 from citysearch.research.models import ModelVersion
@@ -85,8 +85,6 @@ class Command(BaseCommand):
             score = city_score(city, version, facts, progress.update)
         services.score_note(version, score.as_dict())
         self.stdout.write(f"Model {version.name} on it:{_figures(score.as_dict())}")
-        for line in demo_logins():
-            self.stdout.write(f"  {line}")
 
 
 def _bar(label: str, options: dict[str, Any]) -> Bar[object]:
