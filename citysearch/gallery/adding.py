@@ -26,6 +26,8 @@ BATCH = 256
 BATCH_BYTES = 64 * 1024 * 1024
 SIDE_MAX = 20_000
 PERSON_MAX = 2**31 - 1
+# Nearer to the ends of what a datetime holds, a clock offset or a time zone would lead beyond them.
+YEARS = (1900, 2200)
 
 Key = tuple[int, str]
 
@@ -182,13 +184,15 @@ def _draft(key: Key, arrival: tuple[Camera, CropItem], row: GalleryImport | None
 
 
 def checked_size(item: CropItem) -> tuple[int, int]:
-    """Width and height of a picture that can be stored. Raises Refused."""
+    """Width and height of a picture that can be stored, with a time and a person that can be. Raises Refused."""
     try:
         size = load_crop(item.data).size
     except BadPhoto as error:
         raise Refused(str(error.data["reason"]), str(error)) from error
     if max(size) > SIDE_MAX:
         raise Refused("too_large", _("A side of %(side)d pixels.") % {"side": max(size)})
+    if not YEARS[0] <= item.captured_at.year <= YEARS[1]:
+        raise Refused("bad_time", item.captured_at.isoformat())
     if item.person_id is not None and abs(item.person_id) > PERSON_MAX:
         raise Refused("bad_person", item.person_id)
     return size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,9 +15,20 @@ from django.db import transaction
 from django.utils import timezone
 
 from citysearch.gallery import files
-from citysearch.gallery.indexing import camera_locked, files_unnamed_delete, segment_create, segment_store
+from citysearch.gallery.indexing import (
+    camera_locked,
+    files_unnamed_delete,
+    index_request,
+    segment_create,
+    segment_store,
+)
 from citysearch.gallery.models import Crop, GalleryImport, Segment
+from citysearch.gallery.spool import spool_purge
+from reid_engine.errors import StoreCorrupt
+from reid_engine.store import SegmentStore
 from units.models import Camera, Unit
+
+log = logging.getLogger(__name__)
 
 ERASE_BATCH = 1000
 
@@ -68,7 +80,8 @@ def crops_purge(
     """Erase every crop older than its unit keeps them, by the nearest unit above the camera that says so.
 
     Units that say nothing inherit; where none does, RETENTION_DAYS holds. Imports that have no crop left and are as
-    old go too. With `dry_run` nothing is erased and `erased["crops"]` says what would be.
+    old go too, and so do archives that an import which failed has left waiting for RETENTION_DAYS: they hold the same
+    pictures. With `dry_run` nothing is erased and `erased["crops"]` says what would be.
     """
     now = now or timezone.now()
     days = retention_days()
@@ -78,6 +91,7 @@ def crops_purge(
     report = crops_erase(due, progress)
     oldest = now - timedelta(days=max(days.values(), default=settings.RETENTION_DAYS))
     GalleryImport.objects.filter(finished_at__lt=oldest, crops__isnull=True).delete()
+    spool_purge(now - timedelta(days=settings.RETENTION_DAYS))
     return report
 
 
@@ -117,15 +131,28 @@ def _segments_rewrite(camera_id: int, ids: Collection[int]) -> tuple[int, list[s
     store, dropped = segment_store(), 0
     old: list[str] = []
     for segment in Segment.objects.filter(camera_id=camera_id).select_related("model_version"):
-        held = int(np.isin(store.open(segment.path).ids, list(ids)).sum())
+        held = _held(store, segment, ids)
         if not held:
             continue
-        kept = store.rewrite_without(segment.path, ids)
+        kept = store.rewrite_without(segment.path, ids) if held < segment.rows else None
         segment.delete()
         if kept is not None:
             segment_create(camera_id, segment.model_version, kept)
         dropped, old = dropped + held, [*old, segment.path]
     return dropped, old
+
+
+def _held(store: SegmentStore, segment: Segment, ids: Collection[int]) -> int:
+    """How many of the ids the segment holds. One that cannot be read may hold any of them, so all of it has to go.
+
+    Its other crops are indexed again; else a damaged file would keep everybody's features from being erased.
+    """
+    try:
+        return int(np.isin(store.open(segment.path).ids, list(ids)).sum())
+    except StoreCorrupt:
+        log.warning("segment %s cannot be read; it is dropped and its camera indexed again", segment.path)
+        index_request([segment.camera_id])
+        return int(segment.rows)
 
 
 def _left_of(camera_id: int, crops: Sequence[Crop]) -> Counter[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 from django.conf import settings
@@ -31,3 +33,17 @@ def spool_write(import_id: int, chunks: Iterable[bytes]) -> Path:
 
 def spool_remove(import_id: int) -> None:
     spool_path(import_id).unlink(missing_ok=True)
+
+
+def spool_purge(before: datetime) -> int:
+    """Remove the archives, and what killed uploads left of them, that nobody touched since; returns how many."""
+    stale = [path for path in spool_path(0).parent.glob("*") if _touched(path) < before.timestamp()]
+    for path in stale:
+        path.unlink(missing_ok=True)
+    return len(stale)
+
+
+def _touched(path: Path) -> float:
+    with suppress(FileNotFoundError):
+        return path.stat().st_mtime
+    return float("inf")
