@@ -55,7 +55,9 @@ def env_list(name: str, default: str) -> list[str]:
 def env_url(name: str, default: str, schemes: Sequence[str]) -> str:
     value = env_str(name, default)
     if value and urlparse(value).scheme not in schemes:
-        raise _refuse(name, value, "an address that starts with " + ", ".join(f"{scheme}:" for scheme in schemes))
+        # The rest of an address may hold a password.
+        shown = f"{urlparse(value).scheme}:..."
+        raise _refuse(name, shown, "an address that starts with " + ", ".join(f"{scheme}:" for scheme in schemes))
     return value
 
 

@@ -169,10 +169,15 @@ def _part_store(part: SearchPart, cameras: int, ranking: Ranking, rows: Sequence
 
 
 def _part_cameras(search: Search, part: SearchPart) -> dict[int, Camera]:
-    """The cameras of a part that may be searched and are indexed, by id."""
+    """The cameras of a part that may be searched and are indexed, by id.
+
+    A closed search is scored again for whoever judges it now: his rights hold in all of its unit, while those of who
+    started it may have ended, which must not take the hits from his colleagues.
+    """
+    allowed = Camera.objects.select_related("unit") if search.state in CLOSED else searchable_cameras(search.user)
     own = Q(unit=part.unit) if part.unit_id == search.unit_id else below([part.unit.path], "unit__path")
     indexed = indexed_ids(part.unit, model_of(search))
-    return {camera.pk: camera for camera in searchable_cameras(search.user).filter(own) if camera.pk in indexed}
+    return {camera.pk: camera for camera in allowed.filter(own) if camera.pk in indexed}
 
 
 def _ranked(
@@ -358,7 +363,8 @@ def _rescored(search: Search, verdicts: Mapping[int, Said]) -> tuple[list[Found]
         found += _found(ranking, here, part.pk) if ranking else []
     found.sort(key=lambda row: (row.hit.distance, row.hit.crop_id))
     kept = found[: settings.SEARCH_LIMIT]
-    return kept + _judged_beyond(search, kept, verdicts, query), cameras
+    judged = _judged_beyond(search, kept, verdicts, query)
+    return kept + judged, cameras | _cameras_by_id(row.hit.camera_id for row in judged)
 
 
 def _judged_beyond(

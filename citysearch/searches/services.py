@@ -177,9 +177,13 @@ def _search_create(
         with transaction.atomic():
             search.save(force_insert=True)
             photos_store(search, checked)
-            transaction.on_commit(lambda: _hand_over(tasks.search_run, search.pk))
-    except OSError as error:
+            # Robust: the search is stored by then; what cannot be handed over is taken up later.
+            transaction.on_commit(lambda: _hand_over(tasks.search_run, search.pk), robust=True)
+    except Exception as error:
+        # Whatever failed, no row names the photos: nobody would ever remove them.
         photos_remove(search)
+        if not isinstance(error, OSError):
+            raise
         raise Unavailable(
             _("The photos could not be stored: %(reason)s. Free some space.") % {"reason": error.strerror}
         ) from error

@@ -43,6 +43,10 @@ def test_a_secret_is_never_printed(monkeypatch) -> None:
     with pytest.raises(ImproperlyConfigured) as refusal:
         env.secret_key(Path("/nowhere"))
     assert "my-short-secret" not in str(refusal.value)
+    monkeypatch.setenv("DATABASE_URL", "mysql://citysearch:my-password@postgres/citysearch")
+    with pytest.raises(ImproperlyConfigured, match="mysql:") as refusal:
+        env.env_url("DATABASE_URL", "", ("sqlite", "postgresql"))
+    assert "my-password" not in str(refusal.value)
 
 
 def test_a_made_secret_is_kept_for_its_owner_alone(tmp_path, monkeypatch) -> None:

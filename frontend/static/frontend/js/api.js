@@ -21,12 +21,16 @@ async function call(path, options = {}) {
   const body = response.headers.get("content-type")?.includes("json") ? await response.json() : null;
   if (response.ok) return body;
   const error = body?.error ?? {};
-  throw new ApiError(response.status, error.code ?? "http", error.message ?? fallback(response.status), error.fields);
+  const words = ENDED.includes(response.status) ? fallback(response.status) : (error.message ?? fallback(response.status));
+  throw new ApiError(response.status, error.code ?? "http", words, error.fields);
 }
+
+// The API answers 404 to what is none of the user's business: these two are a session that has ended, or a new one.
+const ENDED = [401, 403];
 
 function fallback(status) {
   if (status === 413) return gettext("The photos are too large to send.");
-  if (status === 403) return gettext("Your session has ended. Log in again in another tab, then try once more.");
+  if (ENDED.includes(status)) return gettext("Your session has ended. Log in again in another tab, then try once more.");
   return gettext("The server could not answer. Try again; what you entered is kept.");
 }
 
@@ -35,8 +39,11 @@ export function read(path, values = {}) {
   return call(query.size ? `${path}?${query}` : path, { headers: { Accept: "application/json" } });
 }
 
+/** The token of the cookie: a login in another tab has made a new one since this page was written. */
+const csrf = () => /(?:^|; )csrftoken=([^;]+)/.exec(document.cookie)?.[1] ?? document.body.dataset.csrf;
+
 export function send(path, body) {
-  const headers = { "X-CSRFToken": document.body.dataset.csrf, Accept: "application/json" };
+  const headers = { "X-CSRFToken": csrf(), Accept: "application/json" };
   if (body instanceof FormData) return call(path, { method: "POST", headers, body });
   return call(path, { method: "POST", headers: { ...headers, "Content-Type": "application/json" }, body: JSON.stringify(body) });
 }
