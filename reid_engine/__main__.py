@@ -1,4 +1,4 @@
-"""The engine without the web: `python -m reid_engine train|evaluate|search|export`."""
+"""The engine without the web: `python -m reid_engine train|evaluate|ablate|search|export`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .bundle import SHIPPED
 from .data import READERS, Record, read
 from .data.loaders import crop_batches, photo_of
 from .errors import BadDataset, ReidError, TrainingStopped
-from .options import add_train_options, check_paths, train_config
+from .options import ablation_of, add_ablation_options, add_train_options, check_paths, train_config
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 EXIT_REFUSED, EXIT_INTERRUPTED = 2, 130
@@ -37,11 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """The commands and their options. Shortened options are refused like unknown ones."""
     top = argparse.ArgumentParser(prog="python -m reid_engine", description=__doc__, allow_abbrev=False)
-    commands = top.add_subparsers(required=True, metavar="train|evaluate|search|export")
+    commands = top.add_subparsers(required=True, metavar="train|evaluate|ablate|search|export")
     training = commands.add_parser("train", help="train a bundle", allow_abbrev=False)
     add_train_options(training)
     training.set_defaults(run=run_train)
     _add_evaluate(commands.add_parser("evaluate", help="measure a bundle on a data set", allow_abbrev=False))
+    _add_ablate(commands.add_parser("ablate", help="the paper's two ablations", allow_abbrev=False))
     _add_search(commands.add_parser("search", help="rank a folder of crops by a photo", allow_abbrev=False))
     _add_export(commands.add_parser("export", help="write a bundle as two ONNX graphs", allow_abbrev=False))
     return top
@@ -55,6 +56,17 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--rerank", action="store_true", help="add rows with k-reciprocal re-ranking, marked")
     _add_engine(command)
     command.set_defaults(run=run_evaluate)
+
+
+def _add_ablate(command: argparse.ArgumentParser) -> None:
+    source = command.add_mutually_exclusive_group(required=True)
+    source.add_argument("--data", help="folder of the data set, its features taken by the bundle")
+    source.add_argument("--features", type=Path, help="folder of .npy features with ids, instead")
+    command.add_argument("--format", default="market1501", choices=READERS, help="its format (default: %(default)s)")
+    command.add_argument("--table", default="markdown", choices=("markdown", "csv", "json"), help="what to print")
+    add_ablation_options(command)
+    _add_engine(command)
+    command.set_defaults(run=run_ablate)
 
 
 def _add_search(command: argparse.ArgumentParser) -> None:
@@ -105,6 +117,22 @@ def run_evaluate(options: argparse.Namespace) -> None:
     print(WRITERS[options.table](found.report), end="")
     if options.out is not None:
         write_folder(options.out, found)
+
+
+def run_ablate(options: argparse.Namespace) -> None:
+    """Train the rows still missing, each told on stderr, and print the table; tables and plots go to --out."""
+    ablation = ablation_of(vars(options))
+    from .evaluation.ablation import WRITERS, write_ablation
+    from .training.ablate import ablate
+    from .training.frozen import Source
+
+    source = Source(
+        options.features, options.data, options.format, options.bundle, options.device, options.threads or None
+    )
+    frozen = source.frozen(options.out)
+    found = ablate(ablation, frozen, options.out, told=lambda row: print(row, file=sys.stderr))
+    print(WRITERS[options.table](found, ablation), end="")
+    write_ablation(options.out, found, ablation)
 
 
 def run_export(options: argparse.Namespace) -> None:

@@ -1,15 +1,18 @@
-"""TrainConfig as command-line options: one definition for `python -m reid_engine train` and `manage.py train_reid`."""
+"""TrainConfig and the ablations as command-line options: one definition for `python -m reid_engine` and manage.py."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 from .errors import BadConfig
 from .training import config as training
 from .training.config import TrainConfig
+
+if TYPE_CHECKING:
+    from .training.ablate import Ablation
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "data_format": training.DATA_FORMATS,
@@ -67,6 +70,7 @@ HELP = {
     "resume": "go on from the checkpoint in --out where there is one",
 }
 SKIPPED = ("extra",)
+RATIOS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
 def add_train_options(parser: argparse.ArgumentParser) -> None:
@@ -87,6 +91,35 @@ def train_config(options: dict[str, Any]) -> TrainConfig:
         return TrainConfig.from_dict(given)
     path = Path(recipe) if Path(recipe).suffix == ".json" else training.recipe_path(recipe)
     return TrainConfig.from_recipe(path, **given)
+
+
+def add_ablation_options(parser: argparse.ArgumentParser) -> None:
+    """Give `parser` the options of the two ablations, but for where the features come from."""
+    parser.add_argument("--out", required=True, type=Path, help="folder for features, rows, tables and plots")
+    parser.add_argument(
+        "--transforms", nargs="*", default=training.TRANSFORMS, help="input transforms compared (default: all three)"
+    )
+    parser.add_argument(
+        "--ratios", nargs="*", type=int, default=RATIOS, help="MLP ratios compared (default: 1 to 1024)"
+    )
+    parser.add_argument("--ratio", type=int, default=4, help="ratio for the transforms (default: %(default)s)")
+    parser.add_argument("--transform", default="abs", help="input transform for the ratios (default: %(default)s)")
+    parser.add_argument("--epochs", type=int, default=60, help="passes over the features (default: %(default)s)")
+    parser.add_argument(
+        "--lr", type=float, default=1e-3, help="learning rate (default: %(default)s; the paper's: 0.05)"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="seed of everything random (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=0, help="threads of the processor, 0 for all")
+
+
+def ablation_of(options: dict[str, Any]) -> Ablation:
+    """The ablations the parsed options ask for. Raises BadConfig. Loads torch."""
+    from .training.ablate import Ablation
+
+    names = [item.name for item in dataclasses.fields(Ablation)]
+    values: dict[str, Any] = {name: options[name] for name in names}
+    values |= {name: tuple(values[name]) for name in ("transforms", "ratios")}
+    return Ablation(**values)
 
 
 def check_paths(config: TrainConfig) -> TrainConfig:

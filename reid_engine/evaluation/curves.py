@@ -1,17 +1,15 @@
-"""The curves of a study as PNG: how often found, how precise, how far apart, how far to be believed, by camera.
-
-matplotlib is loaded when a curve is drawn; figures are drawn without a display and without global state.
-"""
+"""The curves of a study as PNG: how often found, how precise, how far apart, how far to be believed, by camera."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..calibration import Reliability
+from .drawing import AMBER, BLUE, GREEN, GREY, INK, RED, RULE, SOFT, figure_of, legend, named, percent, saved
 from .evaluate import DIFF_ATTENTION, PLAIN_COSINE, Study
 from .likelihoods import OWN
 from .observe import LEVELS, WIDEST
@@ -21,76 +19,26 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK, SOFT, RULE = "#1f2933", "#66727f", "#e3e7eb"
-BLUE, GREY, GREEN, RED, AMBER = "#1d5fa8", "#8b95a1", "#2a8f6a", "#c8553d", "#d99a2b"
 COLOURS = {DIFF_ATTENTION: BLUE, PLAIN_COSINE: GREY}
 KINDS = {OWN: INK, "platt": GREY, "power": BLUE, "isotonic": AMBER}
 RANKS_SHOWN = 20
 BARS = 100
-DPI = 150
 
 
 def write_curves(folder: Path, study: Study) -> list[Path]:
     """Draws every curve that this study has values for into `folder`; the files, in the order of the report."""
     drawn = [
-        _saved(folder / "cmc.png", _cmc(study)),
-        _saved(folder / "precision_recall.png", _precision_recall(study)),
-        _saved(folder / "distances.png", _distances(study)),
+        saved(folder / "cmc.png", _cmc(study)),
+        saved(folder / "precision_recall.png", _precision_recall(study)),
+        saved(folder / "distances.png", _distances(study)),
     ]
     if study.believed:
-        drawn.append(_saved(folder / "reliability.png", _reliability(study)))
+        drawn.append(saved(folder / "reliability.png", _reliability(study)))
     if study.absent is not None:
-        drawn.append(_saved(folder / "open_set.png", _open_set(study)))
+        drawn.append(saved(folder / "open_set.png", _open_set(study)))
     if study.report.cameras:
-        drawn.append(_saved(folder / "cameras.png", _cameras(study)))
+        drawn.append(saved(folder / "cameras.png", _cameras(study)))
     return drawn
-
-
-def _figure(
-    title: str, note: str, panels: int = 1, size: tuple[float, float] = (7.2, 4.8)
-) -> tuple[Figure, list[Axes]]:
-    """A figure with its title and a grey line below it, and `panels` axes side by side."""
-    from matplotlib.figure import Figure as NewFigure
-
-    figure = NewFigure(figsize=size, dpi=DPI, facecolor="white")
-    left = 0.75 / size[0]
-    figure.text(left, 1 - 0.28 / size[1], title, fontsize=13, fontweight="bold", color=INK, va="center")
-    figure.text(left, 1 - 0.56 / size[1], note, fontsize=9, color=SOFT, va="center")
-    axes = figure.subplots(1, panels, squeeze=False)[0]
-    top, right = 1 - (0.85 if panels == 1 else 1.15) / size[1], 1 - 0.3 / size[0]
-    figure.subplots_adjust(left=left, right=right, top=top, bottom=0.62 / size[1], wspace=0.28)
-    for axis in axes:
-        _plain(axis)
-    return figure, list(axes)
-
-
-def _plain(axis: Axes) -> None:
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.spines[["left", "bottom"]].set_color(RULE)
-    axis.tick_params(colors=SOFT, labelsize=8.5, length=0, pad=5)
-    axis.grid(color=RULE, linewidth=0.8)
-    axis.set_axisbelow(True)
-
-
-def _named(axis: Axes, across: str, up: str) -> None:
-    axis.set_xlabel(across, color=SOFT, fontsize=9)
-    axis.set_ylabel(up, color=SOFT, fontsize=9)
-
-
-def _percent(axis: Axes, *names: str) -> None:
-    from matplotlib.ticker import PercentFormatter
-
-    for name in names:
-        getattr(axis, f"{name}axis").set_major_formatter(PercentFormatter(1.0, decimals=0))
-
-
-def _legend(axis: Axes, place: Literal["upper left", "lower left", "lower right"]) -> None:
-    axis.legend(loc=place, frameon=False, fontsize=9, labelcolor=INK, handlelength=1.4)
-
-
-def _saved(path: Path, figure: Figure) -> Path:
-    figure.savefig(path, format="png")
-    return path
 
 
 def _about(study: Study) -> str:
@@ -99,7 +47,7 @@ def _about(study: Study) -> str:
 
 
 def _cmc(study: Study) -> Figure:
-    figure, (axis,) = _figure("How often the right person is among the first hits", _about(study))
+    figure, (axis,) = figure_of("How often the right person is among the first hits", _about(study))
     ranks = np.arange(1, RANKS_SHOWN + 1)
     for name, scores in study.scores.items():
         axis.plot(
@@ -112,9 +60,9 @@ def _cmc(study: Study) -> Figure:
     axis.set_xlim(0.5, RANKS_SHOWN + 0.5)
     axis.set_ylim(max(0.0, np.floor(lowest * 20 - 0.5) / 20), 1.003)
     axis.set_xticks([1, 5, 10, 15, 20])
-    _percent(axis, "y")
-    _named(axis, "rank", "queries with a right hit up to this rank")
-    _legend(axis, "lower right")
+    percent(axis, "y")
+    named(axis, "rank", "queries with a right hit up to this rank")
+    legend(axis, "lower right")
     return figure
 
 
@@ -125,7 +73,7 @@ def _stroke(name: str) -> dict[str, Any]:
 
 
 def _precision_recall(study: Study) -> Figure:
-    figure, (axis,) = _figure("How many hits are right, the deeper one looks", _about(study))
+    figure, (axis,) = figure_of("How many hits are right, the deeper one looks", _about(study))
     for name, found in study.observed.items():
         if len(found.precision):
             label = f"{name}: mAP {100 * found.scores.mean_ap:.1f} %"
@@ -136,14 +84,14 @@ def _precision_recall(study: Study) -> Figure:
     )
     axis.set_xlim(0, 1.005)
     axis.set_ylim(max(0.0, np.floor(lowest * 10 - 1) / 10), 1.005)
-    _percent(axis, "x", "y")
-    _named(axis, "recall: share of the person's crops found", "precision (interpolated, mean of the queries)")
-    _legend(axis, "lower left")
+    percent(axis, "x", "y")
+    named(axis, "recall: share of the person's crops found", "precision (interpolated, mean of the queries)")
+    legend(axis, "lower left")
     return figure
 
 
 def _distances(study: Study) -> Figure:
-    figure, axes = _figure("Distances of the same and of different people", _about(study), panels=2, size=(9.6, 4.4))
+    figure, axes = figure_of("Distances of the same and of different people", _about(study), panels=2, size=(9.6, 4.4))
     for axis, (name, found) in zip(axes, study.observed.items(), strict=True):
         different, same = found.pairs.counts.sum(axis=0).reshape(2, BARS, -1).sum(axis=2)
         _filled(axis, different, "different people", RED)
@@ -153,8 +101,8 @@ def _distances(study: Study) -> Figure:
         axis.set_yticks([])
         shared = 100 * _overlap(different, same)
         axis.set_title(f"{name}   (overlap {shared:.1f} %)", fontsize=10, color=INK, loc="left")
-        _named(axis, "distance", "")
-        _legend(axis, "upper left")
+        named(axis, "distance", "")
+        legend(axis, "upper left")
     axes[0].set_ylabel("density", color=SOFT, fontsize=9)
     return figure
 
@@ -173,7 +121,7 @@ def _overlap(different: NDArray[np.int64], same: NDArray[np.int64]) -> float:
 
 def _reliability(study: Study) -> Figure:
     note = "each half of the people judged by the curve fitted on the other half; ECE: expected calibration error"
-    figure, axes = _figure("How far a likelihood can be believed", note, panels=2, size=(9.6, 5.0))
+    figure, axes = figure_of("How far a likelihood can be believed", note, panels=2, size=(9.6, 5.0))
     for axis, over, title in ((axes[0], "every", "all pairs"), (axes[1], "hits", "the 20 nearest crops of each query")):
         axis.plot([0, 1], [0, 1], color=RULE, linewidth=2)
         for kind, believed in study.believed.items():
@@ -181,9 +129,9 @@ def _reliability(study: Study) -> Figure:
         axis.set_xlim(0, 1)
         axis.set_ylim(0, 1)
         axis.set_title(title, fontsize=10, color=INK, loc="left")
-        _percent(axis, "x", "y")
-        _named(axis, "likelihood said", "share that is the same person")
-        _legend(axis, "upper left")
+        percent(axis, "x", "y")
+        named(axis, "likelihood said", "share that is the same person")
+        legend(axis, "upper left")
     return figure
 
 
@@ -205,7 +153,7 @@ def _reliable(axis: Axes, found: Reliability, kind: str) -> None:
 def _open_set(study: Study) -> Figure:
     absent = study.absent
     assert absent is not None
-    figure, (axis,) = _figure("Is the person in the gallery at all?", _about(study))
+    figure, (axis,) = figure_of("Is the person in the gallery at all?", _about(study))
     axis.plot(RATES, absent.curve, color=BLUE, linewidth=2)
     axis.axvline(FALSE_ALARMS, color=AMBER, linewidth=1.4)
     axis.scatter([absent.false_alarms], [absent.detected], color=BLUE, s=36, zorder=3)
@@ -222,8 +170,8 @@ def _open_set(study: Study) -> Figure:
     )
     axis.set_xlim(0, 0.5)
     axis.set_ylim(0, 1.01)
-    _percent(axis, "x", "y")
-    _named(axis, "false alarms: present people said to be absent", "absent people said to be absent")
+    percent(axis, "x", "y")
+    named(axis, "false alarms: present people said to be absent", "absent people said to be absent")
     return figure
 
 
@@ -232,7 +180,7 @@ def _cameras(study: Study) -> Figure:
     rows, columns = (sorted({getattr(pair, f"{side}_camera") for pair in pairs}) for side in ("query", "gallery"))
     size = (max(8.0, 2.4 + 1.3 * len(columns)), max(4.2, 1.9 + 0.42 * len(rows)))
     note = "each query camera (rows) against each gallery camera alone (columns), diff attention, %"
-    figure, axes = _figure("Which pairs of cameras are hard", note, panels=2, size=size)
+    figure, axes = figure_of("Which pairs of cameras are hard", note, panels=2, size=size)
     for axis, figure_name, title in ((axes[0], "rank1", "Rank-1"), (axes[1], "mean_ap", "mAP")):
         table = np.full((len(rows), len(columns)), np.nan)
         for pair in pairs:

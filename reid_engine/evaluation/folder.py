@@ -20,7 +20,7 @@ def write_folder(folder: Path, study: Study) -> list[Path]:
 
     Raises ReportUnwritten where the folder cannot be made or the disk is full.
     """
-    with _writing(folder):
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         pictures = [*write_curves(folder, study), write_sheet(folder / SHEET, study)]
         return [*_texts(folder, study, [path.name for path in pictures]), *pictures]
@@ -28,13 +28,14 @@ def write_folder(folder: Path, study: Study) -> list[Path]:
 
 def write_text(path: Path, text: str) -> None:
     """Writes one file, its folder as well. Raises ReportUnwritten."""
-    with _writing(path):
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def writing(path: Path) -> Iterator[None]:
+    """What fails to be written inside becomes ReportUnwritten, naming `path`."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The command line of the engine: what it takes, what it refuses and how, and the three commands end to end."""
+"""The command line of the engine: what it takes, what it refuses and how, and the commands end to end."""
 
 from __future__ import annotations
 
@@ -114,6 +114,12 @@ def test_unknown_shortened_wrong_and_missing_options_are_refused(line: str, caps
         ("train --data d --out o --epochs -1", "epochs is -1; allowed: a number from 0"),
         ("train --data nowhere --out o", "--data nowhere: there is no such folder"),
         ("evaluate --data nowhere", "nowhere: there is no such folder. Expected layout of Market-1501"),
+        ("ablate --data nowhere --out o", "nowhere: there is no such folder. Expected layout of Market-1501"),
+        ("ablate --features nowhere --out o", "nowhere: there is no such folder. Expected layout of features"),
+        ("ablate --features . --out o --transforms cube", "transforms is 'cube'; allowed: sub, squ, abs"),
+        ("ablate --features . --out o --ratios 0", "ratio is 0; allowed: a number from 1"),
+        ("ablate --features . --out o --epochs 0", "epochs is 0; allowed: a number from 1"),
+        ("ablate --features . --out o --lr 2", "lr is 2.0; allowed: a number above 0"),
         ("search photo.jpg --gallery nowhere", "nowhere: no .jpg, .png or .webp crop"),
     ],
 )
@@ -219,6 +225,29 @@ def test_the_evaluations_figures_are_those_of_the_searches_hits(
     assert stated["mean_ap"] == pytest.approx(found.mean_ap, abs=5e-4)
     assert stated["mean_inp"] == pytest.approx(found.mean_inp, abs=5e-4)
     assert stated["cmc"]["1"] == pytest.approx(found.cmc[1], abs=5e-4)
+
+
+def test_an_ablation_of_a_data_set_keeps_features_that_serve_again(
+    people: Path,
+    trained: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    short = ["--epochs", "1", "--transforms", "abs", "--ratios", "4", "1024", "--threads", "1"]
+    first = ["ablate", "--data", str(people), "--bundle", str(trained), "--out", str(tmp_path / "one"), *short]
+    assert main(first) == 0
+    said = capsys.readouterr()
+    assert "| plain cosine |" in said.out and "Left out: ratio 1024, above D = 512" in said.out
+    assert "abs ratio 4: rank1" in said.err
+
+    monkeypatch.setattr("reid_engine.engine.Engine.crop_features", None)
+    assert main(first) == 0
+    assert capsys.readouterr() == (said.out, "")
+    again = ["ablate", "--features", str(tmp_path / "one" / "features"), "--out", str(tmp_path / "two"), *short]
+    assert main([*again, "--table", "json"]) == 0
+    mine, theirs = (json.loads((tmp_path / name / "table.json").read_text()) for name in ("one", "two"))
+    assert mine["ratio"][0]["figures"] == theirs["ratio"][0]["figures"]
 
 
 def test_a_search_prints_the_best_crops_as_a_table(

@@ -69,25 +69,36 @@ def _grown(
     progress: Progress,
 ) -> Iterator[Candidate]:
     """The module after each epoch at this ratio and rate, vectors (V, N, D); stops early when it is dead."""
+    for epoch, (module, loss) in enumerate(module_epochs(config, ratio, lr, vectors, labels, progress), start=1):
+        facts = {"module_lr": lr, "module_ratio": float(ratio), "module_epoch": float(epoch), "loss": loss}
+        tried = _damped(config, module, vectors[0], validation, facts)
+        for candidate in tried:
+            progress(epoch, config.module_epochs, 0, 0, candidate.facts)
+        yield from tried
+        if tried[0].facts["dead_share"] >= DEAD_FROM:
+            return
+
+
+def module_epochs(
+    config: TrainConfig, ratio: int, lr: float, vectors: Tensor, labels: Tensor, progress: Progress
+) -> Iterator[tuple[DiffAttention, float]]:
+    """One module, seeded, as each epoch over vectors (V, N, D), labels (N,) leaves it, and the epoch's last loss.
+
+    It is the same object each time. Raises TrainingDiverged when a loss is no number.
+    """
     torch.manual_seed(config.seed)
     module = DiffAttention(vectors.shape[2], ratio, config.transform, config.tied, config.activation, config.distance)
     module = module.to(config.device)
     optimizer, generator = torch.optim.Adam(module.parameters(), lr=lr), torch.Generator().manual_seed(config.seed)
     for epoch in range(config.module_epochs):
-        seed = epoch_seed(config.seed, epoch)
         optimizer.param_groups[0]["lr"] = lr * 0.1 ** sum(epoch >= at for at in config.module_steps_at)
+        seed = epoch_seed(config.seed, epoch)
         batches = people_batches(labels.cpu(), config.people_per_batch, config.crops_per_person, seed)
         for step, index in enumerate(batches):
             view = torch.randint(0, len(vectors), (len(index),), generator=generator)
             loss = _step(config, module, optimizer, vectors[view, index], labels[index])
             progress(epoch + 1, config.module_epochs, step + 1, len(batches), {"loss": loss})
-        facts = {"module_lr": lr, "module_ratio": float(ratio), "module_epoch": epoch + 1.0, "loss": loss}
-        tried = _damped(config, module, vectors[0], validation, facts)
-        for candidate in tried:
-            progress(epoch + 1, config.module_epochs, 0, 0, candidate.facts)
-        yield from tried
-        if tried[0].facts["dead_share"] >= DEAD_FROM:
-            return
+        yield module, loss
 
 
 def _damped(
@@ -125,10 +136,15 @@ def _step(
 def _judged(
     module: DiffAttention, vectors: Tensor, validation: tuple[Held, Held] | None, facts: dict[str, float]
 ) -> Candidate:
-    """A module with its figures; the dead share is taken over pairs of the frozen features themselves."""
-    some = vectors[torch.linspace(0, len(vectors) - 1, min(64, len(vectors))).long()]
-    facts = facts | {"dead_share": module.dead_share(some[:, None], some[None])}
+    """A module with its figures."""
+    facts = facts | {"dead_share": dead_share(module, vectors)}
     if validation is None:
         return Candidate(module, -facts.get("loss", 0.0), facts)
     facts |= figures(*validation, module)
     return Candidate(module, (facts["attention_map"] + facts["attention_rank1"]) / 2, facts)
+
+
+def dead_share(module: DiffAttention, vectors: Tensor) -> float:
+    """The module's dead share over all pairs of 64 of the frozen features (N, D)."""
+    some = vectors[torch.linspace(0, len(vectors) - 1, min(64, len(vectors))).long()]
+    return module.dead_share(some[:, None], some[None])

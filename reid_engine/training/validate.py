@@ -14,6 +14,7 @@ from ..augment import Views
 from ..evaluation import metrics
 from ..models.diff_attention import DiffAttention
 from ..models.reid_model import ReidModel
+from ..ranking import Attention, exact_distances
 from .crops import Crops
 
 
@@ -74,12 +75,10 @@ def attended_scores(query: Held, gallery: Held, attention: DiffAttention) -> met
     return _scores(attended_distances(query, gallery, attention), query, gallery)
 
 
-@torch.no_grad()
 def attended_distances(query: Held, gallery: Held, attention: DiffAttention) -> NDArray[np.float32]:
-    """Diff-attention distances (Q, G), computed where the module is."""
-    device = attention.aggregate.device
-    table = attention.distance_matrix(query.vectors.to(device), gallery.vectors.to(device))
-    return np.asarray(table.cpu().numpy())
+    """Diff-attention distances (Q, G), computed where the module is, by the path a search takes."""
+    weights, rows = Attention.of(attention), gallery.vectors.numpy()
+    return np.stack([exact_distances(weights, vector, rows) for vector in query.vectors.numpy()])
 
 
 def labelled_distances(
