@@ -40,7 +40,7 @@ ZIP_MEMBERS_MAX = 500_000
 # Pictures are compressed already: a member this large that shrank this much is no picture.
 BOMB_BYTES, BOMB_RATIO = 1024 * 1024, 100
 _DAMAGED_MEMBER = (zipfile.BadZipFile, zlib.error, EOFError)
-_BROKEN_MEMBER = (*_DAMAGED_MEMBER, NotImplementedError, RuntimeError, OSError)
+_BROKEN_MEMBER = (*_DAMAGED_MEMBER, RuntimeError, OSError)
 _IGNORED_NAMES = {"thumbs.db", "desktop.ini"}
 
 
@@ -108,7 +108,7 @@ class _Opened:
     def archive(self) -> zipfile.ZipFile:
         try:
             self._archive = zipfile.ZipFile(self.source)
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        except (zipfile.BadZipFile, OSError, ValueError, RuntimeError) as error:
             raise BadSource(_("%(path)s is no ZIP archive that can be read.") % {"path": self.source.name}) from error
         if len(self._archive.infolist()) > ZIP_MEMBERS_MAX:
             found = {"count": len(self._archive.infolist()), "most": ZIP_MEMBERS_MAX}
