@@ -326,6 +326,56 @@ def test_a_colleagues_verdict_appears_by_itself(stage: Any, log_in: Any, supervi
     page.locator('.hit[data-verdict="confirmed"]').wait_for()
 
 
+def verdicts_of(search: Search) -> dict[int, str]:
+    """The verdicts that count, by crop."""
+    return dict(search.verdicts.order_by("id").values_list("crop", "value"))
+
+
+def said(page: Any, text: str) -> None:
+    """Wait until the live region has said it."""
+    until(page, "text => document.getElementById('announce').textContent === text", text)
+
+
+def test_the_last_verdict_is_undone_and_ranking_and_path_follow(stage: Any, log_in: Any) -> None:
+    page = log_in("operator")
+    search = search_to_the_end(page, stage)
+    undo = page.get_by_role("button", name="Undo the last verdict", exact=True)
+    assert undo.is_disabled()
+    page.keyboard.press("j")
+    page.keyboard.press("y")
+    said(page, "Confirmed.")
+    page.keyboard.press("n")
+    said(page, "Rejected.")
+    assert sorted(verdicts_of(search).values()) == ["rejected"] * 3
+
+    page.keyboard.press("z")
+    said(page, "The last verdict was undone.")
+    assert sorted(verdicts_of(search).values()) == ["confirmed", "undecided", "undecided"], "as it was before N"
+    page.locator('.hit[data-verdict="confirmed"]').wait_for()
+    undo.click()
+    until(page, "document.querySelector('.hit[data-verdict=confirmed]') === null")
+    assert set(verdicts_of(search).values()) == {"undecided"}
+    assert undo.is_disabled()
+    stage.run()
+    newest = str(search.verdicts.latest("id").pk)
+    until(page, "id => document.getElementById('progress').dataset.revision.split('.').at(-1) === id", newest)
+    page.keyboard.press("z")
+    said(page, "There is no verdict of yours to undo here.")
+
+
+def test_what_a_colleague_has_said_since_is_not_undone(stage: Any, log_in: Any, supervisor: Any) -> None:
+    page = log_in("operator")
+    search = search_to_the_end(page, stage)
+    page.keyboard.press("j")
+    page.keyboard.press("y")
+    said(page, "Confirmed.")
+    crop = search.verdicts.get().crop
+    search.verdicts.create(crop=crop, value="rejected", user=supervisor)
+    page.keyboard.press("z")
+    page.locator("#floor-note", has_text="A colleague has judged this hit since then").wait_for()
+    assert verdicts_of(search) == {crop.pk: "rejected"}
+
+
 def test_a_search_opens_again_from_the_list_and_after_a_reload(stage: Any, log_in: Any, screenshot: Any) -> None:
     page = log_in("operator")
     search_to_the_end(page, stage)

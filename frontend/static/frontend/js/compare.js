@@ -3,8 +3,9 @@
 import { decimal, fullTime, likelihoodWords, odds, outOf100, place } from "./format.js";
 import { gettext, interpolate } from "./i18n.js";
 import { app, byId, cropUrl, element } from "./page.js";
-import { judge, move, press, selected } from "./hits.js";
+import { move, press, selected } from "./hits.js";
 import { get, watch } from "./store.js";
+import { judge } from "./verdicts.js";
 
 const dialog = byId("compare");
 let photo = 0;
@@ -74,7 +75,7 @@ export function start() {
     render();
   });
   for (const button of dialog.querySelectorAll("[data-move]")) button.addEventListener("click", () => move(Number(button.dataset.move)));
-  for (const button of dialog.querySelectorAll("button[data-verdict]")) button.addEventListener("click", () => judge(button.dataset.verdict));
+  for (const button of dialog.querySelectorAll("button[data-verdict]")) button.addEventListener("click", () => judge(button.dataset.verdict, selected()));
   for (const box of document.querySelectorAll("dialog")) {
     box.addEventListener("click", (event) => {
       if (event.target === box || event.target.closest("[data-close]")) box.close();

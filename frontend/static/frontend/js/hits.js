@@ -1,11 +1,10 @@
 // Hits as cards: kept, moved and changed by key, so that nothing jumps while more of them arrive.
 
-import { send } from "./api.js";
 import { fullTime, likelihoodWords, number, odds, outOf100, percent, place, seconds, shortPath, tone } from "./format.js";
 import { gettext, interpolate, ngettext } from "./i18n.js";
-import { announce, app, byId, calm, show } from "./page.js";
-import { hurry } from "./run.js";
+import { app, byId, calm, show } from "./page.js";
 import { get, set, watch } from "./store.js";
+import { judge, pendingOf } from "./verdicts.js";
 
 const list = byId("hits");
 const template = byId("hit-card").content.firstElementChild;
@@ -15,9 +14,6 @@ const ORDERS = {
   time: (one, other) => one.at - other.at || one.rank - other.rank,
   camera: (one, other) => one.camera.name.localeCompare(other.camera.name) || one.at - other.at,
 };
-const VERDICTS_AT_ONCE = 100;
-// Verdicts that were given here and that the server has not confirmed yet.
-const pending = new Map();
 
 export const keyOf = (hit) => String(hit.crop);
 
@@ -41,7 +37,7 @@ function keepSelected() {
 function prepared() {
   for (const hit of get("hits")) {
     hit.at ??= seconds(hit.time);
-    if (pending.has(keyOf(hit))) hit.verdict = pending.get(keyOf(hit));
+    hit.verdict = pendingOf(hit) ?? hit.verdict;
   }
   return get("hits");
 }
@@ -135,7 +131,8 @@ function note(shown) {
   const parts = [interpolate(ngettext("%(n)s shown", "%(n)s shown", shown), { n: number(shown) })];
   if (hidden && get("window")) parts.push(interpolate(ngettext("%(n)s hidden", "%(n)s hidden", hidden), { n: number(hidden) }));
   else if (hidden) parts.push(interpolate(ngettext("%(n)s hidden below %(floor)s", "%(n)s hidden below %(floor)s", hidden), { n: number(hidden), floor: percent(floor) }));
-  byId("floor-note").textContent = parts.join(", ");
+  byId("floor-note").textContent = get("complaint") || parts.join(", ");
+  byId("floor-note").classList.toggle("error", Boolean(get("complaint")));
   show(byId("toolbar"), total > 0);
 }
 
@@ -163,52 +160,12 @@ export function move(step) {
   select(keyOf(shown[next]), { focus: true });
 }
 
-/** What was confirmed is the crop that was looked at; what is somebody else is so in every crop of the sighting. */
-function verdictsFor(hit, value) {
-  const crops = value === "confirmed" ? [hit.crop] : hit.burst.slice(0, VERDICTS_AT_ONCE);
-  return crops.map((crop) => ({ crop, verdict: value }));
-}
-
-/** Say of the hit in hand, or of this one, whether it is the same person. */
-export async function judge(value, hit = selected()) {
-  if (!hit) return announce(gettext("Choose a hit first: J takes the next one."));
-  const [key, before] = [keyOf(hit), hit.verdict];
-  pending.set(key, value);
-  set("hits", get("hits"));
-  try {
-    await send(`searches/${get("search")}/verdicts/`, verdictsFor(hit, value));
-    announce({ confirmed: gettext("Confirmed."), rejected: gettext("Rejected."), undecided: gettext("Undecided.") }[value]);
-    hurry();
-  } catch (error) {
-    hit.verdict = before;
-    announce(error.message);
-    complain(error.message);
-  } finally {
-    pending.delete(key);
-    set("hits", get("hits"));
-  }
-  return undefined;
-}
-
-let complaint = null;
-
-/** A failed verdict is said where the eyes are: in the line above the hits, for some seconds. */
-function complain(text) {
-  clearTimeout(complaint);
-  byId("floor-note").textContent = text;
-  byId("floor-note").classList.add("error");
-  complaint = setTimeout(() => {
-    byId("floor-note").classList.remove("error");
-    note(get("shown").length);
-  }, 6000);
-}
-
 function onClick(event) {
   const card = event.target.closest(".hit-item");
   if (!card) return;
   select(card.dataset.key, { scroll: false });
   const verdict = event.target.closest("button[data-verdict]");
-  if (verdict) judge(verdict.dataset.verdict);
+  if (verdict) judge(verdict.dataset.verdict, selected());
   if (event.target.closest("[data-act=enlarge]")) app.dispatchEvent(new CustomEvent("enlarge"));
 }
 
@@ -229,4 +186,5 @@ export function start() {
   });
   watch(["hits", "sort", "floor", "window"], choose);
   watch(["shown", "path", "photos"], render);
+  watch("complaint", () => note(get("shown").length));
 }

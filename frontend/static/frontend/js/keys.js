@@ -1,17 +1,19 @@
 // Every key is also a button, in the help or beside what it moves.
 
 import * as compare from "./compare.js";
-import { judge, move, selected } from "./hits.js";
+import { move, selected } from "./hits.js";
 import { showHit } from "./map.js";
 import { app, byId } from "./page.js";
 import { togglePlay } from "./path.js";
+import { judge, undo } from "./verdicts.js";
 
 const ACTIONS = {
   j: () => move(1),
   k: () => move(-1),
-  y: () => judge("confirmed"),
-  n: () => judge("rejected"),
-  u: () => judge("undecided"),
+  y: () => judge("confirmed", selected()),
+  n: () => judge("rejected", selected()),
+  u: () => judge("undecided", selected()),
+  z: () => undo(),
   " ": () => compare.toggle(),
   m: () => {
     app.dataset.view = "map";
@@ -36,7 +38,8 @@ function onKey(event) {
   // Space and Enter belong to the button that has the focus.
   if (event.key === " " && event.target.closest("button, summary, a, input, .tree")) return;
   const action = ACTIONS[event.key.toLowerCase()];
-  if (!action || (byId("help").open && event.key !== "?")) return;
+  // A key held down walks through the hits; it neither judges nor undoes again and again.
+  if (!action || (event.repeat && !"jk".includes(event.key.toLowerCase())) || (byId("help").open && event.key !== "?")) return;
   event.preventDefault();
   action();
 }

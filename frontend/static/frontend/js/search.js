@@ -12,6 +12,7 @@ import * as tabs from "./tabs.js";
 import * as timeline from "./timeline.js";
 import * as unitPanel from "./unit_panel.js";
 import * as units from "./units.js";
+import * as verdicts from "./verdicts.js";
 
-for (const part of [photos, hits, compare, map, path, timeline, unitPanel, tabs, keys, query, units, run]) part.start();
+for (const part of [photos, hits, verdicts, compare, map, path, timeline, unitPanel, tabs, keys, query, units, run]) part.start();
 document.documentElement.dataset.ready = "true";

@@ -13,6 +13,7 @@ const values = {
   sort: "likelihood",
   window: null, // [from, to] in epoch seconds, brushed on the timeline
   here: null, // index of the stop that is being played
+  complaint: "", // why the last verdict was not taken
 };
 const watchers = new Map();
 
