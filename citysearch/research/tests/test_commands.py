@@ -1,4 +1,4 @@
-"""train_reid and evaluate_reid from options to bundle, table and model version."""
+"""train_reid, evaluate_reid and ablate_reid from options to bundle, table and model version."""
 
 from __future__ import annotations
 
@@ -209,3 +209,61 @@ def test_an_evaluation_refuses_with_a_message(people: Path, tiny: Path, tmp_path
 def test_an_evaluation_leaves_the_model_versions_alone(people: Path, tiny: Path) -> None:
     call_command("evaluate_reid", "--data", str(people), "--bundle", str(tiny), "--no-progress")
     assert not ModelVersion.objects.exists()
+
+
+SHORT = ["--epochs", "1", "--transforms", "abs", "--ratios", "4", "64", "--threads", "1"]
+
+
+def test_an_ablation_prints_its_table_and_names_its_files(
+    people: Path,
+    tiny: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    model_register(tiny)
+    call_command("ablate_reid", "--data", str(people), "--model", "tiny", "--out", str(tmp_path), *SHORT)
+    said = capsys.readouterr()
+    assert said.out == (tmp_path / "table.md").read_text()
+    assert said.out.count("| plain cosine |") == 2 and said.out.count("| abs |") == 3
+    assert said.err.splitlines()[-2:] == [str(tmp_path / "transform.png"), str(tmp_path / "ratio.png")]
+    call_command("ablate_reid", "--features", str(tmp_path / "features"), "--out", str(tmp_path / "b"), "--csv", *SHORT)
+    assert capsys.readouterr().out.startswith("ablation,transform,ratio")
+
+
+def test_an_ablation_stopped_by_ctrl_c_says_what_is_kept(
+    people: Path,
+    tiny: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from reid_engine.training import ablate
+
+    def second_row(config: Any, ratio: int, *rest: Any) -> Any:
+        if ratio == 64:
+            raise KeyboardInterrupt
+        return trained(config, ratio, *rest)
+
+    trained = ablate.module_epochs
+    monkeypatch.setattr(ablate, "module_epochs", second_row)
+    command = ["ablate_reid", "--data", str(people), "--bundle", str(tiny), "--out", str(tmp_path), *SHORT]
+    with pytest.raises(CommandError, match="1 of 2 rows are in .*rows.json") as stop:
+        call_command(*command)
+    assert stop.value.returncode == 130
+
+    def no_picture(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("reid_engine.engine.Engine.crop_features", no_picture)
+    with pytest.raises(CommandError, match="what was finished is in .*new; start the same command again"):
+        call_command(*command[:5], "--out", str(tmp_path / "new"), *SHORT)
+
+
+def test_an_ablation_refuses_with_a_message(tmp_path: Path) -> None:
+    for options, message in (
+        (["--features", "nowhere"], "nowhere: there is no such folder. Expected layout of features"),
+        (["--data", "nowhere"], "No model version is active"),
+        (["--features", ".", "--data", "."], "not allowed with argument"),
+        (["--features", ".", "--ratios", "0"], "ratio is 0; allowed"),
+    ):
+        with pytest.raises(CommandError, match=message):
+            call_command("ablate_reid", "--out", str(tmp_path), *options)

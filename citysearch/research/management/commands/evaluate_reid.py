@@ -36,8 +36,8 @@ class Command(BaseCommand):
             "--out",
             type=Path,
             help=_(
-                "also write the table to this file (.md, .csv or .json), or a whole report to this folder: table, curves, "
-                "cameras, worst queries"
+                "also write the table to this file (.md, .csv or .json), or a whole report to this folder: table, "
+                "curves, cameras, worst queries"
             ),
         )
         parser.add_argument("--rerank", action="store_true", help=_("add rows with k-reciprocal re-ranking, marked"))
