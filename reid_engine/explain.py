@@ -131,7 +131,8 @@ def last_map(backbone: nn.Module, images: Tensor) -> Tensor:
 def _head(model: ReidModel, pooled: Tensor) -> Tensor:
     """What follows the pooling: (N, C) -> (N, D)."""
     embedding = getattr(model.backbone, "fc", None)
-    return model.neck(pooled if embedding is None else embedding(pooled))
+    features: Tensor = model.neck(pooled if embedding is None else embedding(pooled))
+    return features
 
 
 def _pool(model: ReidModel, maps: Tensor) -> Tensor:

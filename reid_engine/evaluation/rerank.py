@@ -85,7 +85,8 @@ def _tiles(stop: int, width: int) -> Iterator[Ints]:
 def _scaled(distances: Floats) -> Floats:
     """Squared, over the largest of the row: (T, N)."""
     square = np.square(np.asarray(distances, np.float32))
-    return square / np.maximum(square.max(axis=1, keepdims=True), np.float32(1e-12))
+    scaled: Floats = square / np.maximum(square.max(axis=1, keepdims=True), np.float32(1e-12))
+    return scaled
 
 
 def _neighbours(distances: Floats, most: int, told: _Told) -> Ints:

@@ -103,7 +103,9 @@ def decisive(config: TrainConfig) -> dict[str, Any]:
     free = {"out", "data", "resume", "validate_every", "name", "device", "threads"} | {
         name for name in config.as_dict() if name.startswith("module_") or name == "separate_after"
     }
-    return json.loads(json.dumps({name: value for name, value in config.as_dict().items() if name not in free}))
+    kept = {name: value for name, value in config.as_dict().items() if name not in free}
+    plain: dict[str, Any] = json.loads(json.dumps(kept))
+    return plain
 
 
 def _module(
