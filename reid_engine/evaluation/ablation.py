@@ -94,7 +94,7 @@ def _setting_lines(found: Ablated) -> list[str]:
     said = found.settings
     source = ", ".join(value[:12] if name == "sha256" else value for name, value in said["features"].items())
     return [
-        f"Separate training over frozen features ({source}; D = {said['dim']}): {said['epochs']} epochs, "
+        f"Separate training over frozen features ({source}; D = {said['dim']}), epochs {said['epochs']}, "
         f"rate {said['lr']:g}, a tenth after each third, P = {said['people_per_batch']}, "
         f"K = {said['crops_per_person']}, seed {said['seed']}; the last epoch of each row."
     ]
@@ -165,8 +165,8 @@ def _ratios(found: Ablated, ablation: Ablation) -> Figure:
 
 def _panels(found: Ablated, title: str) -> tuple[Figure, list[Axes]]:
     note = (
-        f"separate training over frozen features, {found.settings['epochs']} epochs; "
-        "bars: 95% interval of the difference from plain cosine, the same people drawn for both"
+        f"separate training over frozen features, epochs: {found.settings['epochs']}; "
+        "bars: 95% interval of the difference from plain cosine"
     )
     return figure_of(title, note, panels=2, size=(9.6, 4.6))
 
@@ -185,4 +185,4 @@ def _drawn(
     low, high = (edge([level, *(level + ends[at])]) for at, edge in ((0, np.nanmin), (1, np.nanmax)))
     room = max(0.01, 0.35 * (high - low))
     axis.set_ylim(low - 1.3 * room, min(1.0, high + 0.3 * room))
-    percent(axis, "y")
+    percent(axis, "y", decimals=1)

@@ -49,12 +49,12 @@ def named(axis: Axes, across: str, up: str) -> None:
     axis.set_ylabel(up, color=SOFT, fontsize=9)
 
 
-def percent(axis: Axes, *names: str) -> None:
-    """Shares 0..1 as whole percents on the axes "x", "y"."""
+def percent(axis: Axes, *names: str, decimals: int = 0) -> None:
+    """Shares 0..1 as percents on the axes "x", "y"."""
     from matplotlib.ticker import PercentFormatter
 
     for name in names:
-        getattr(axis, f"{name}axis").set_major_formatter(PercentFormatter(1.0, decimals=0))
+        getattr(axis, f"{name}axis").set_major_formatter(PercentFormatter(1.0, decimals=decimals))
 
 
 def legend(axis: Axes, place: Literal["upper left", "lower left", "lower right"]) -> None:
