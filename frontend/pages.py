@@ -100,7 +100,7 @@ def run_of(search: Search, user: User) -> dict[str, Any]:
         "id": search.pk,
         "state": state["state"],
         "live": state["state"] in LIVE,
-        "revision": _revision(search, counts),
+        "revision": _revision(search, state),
         "stages": _stages(state, counts),
         "elapsed": _elapsed(search),
         "parts": parts,
@@ -123,9 +123,10 @@ def _alike(search: Search) -> dict[str, int]:
     return found.aggregate(sightings=Count("sighting", distinct=True), alike=Count("pk"))
 
 
-def _revision(search: Any, counts: dict[str, Any]) -> str:
-    """Changes whenever hits, verdicts, path or state have changed."""
-    moved = (search.state, search.stage, counts.get("parts_done", 0), counts.get("candidates", 0))
+def _revision(search: Any, state: dict[str, Any]) -> str:
+    """Changes whenever hits, verdicts, path or state have changed, or the gallery has since."""
+    counts = state["counts"]
+    moved = (search.state, search.stage, counts.get("parts_done", 0), counts.get("candidates", 0), int(state["stale"]))
     return ".".join(map(str, (*moved, search.newest_verdict, search.scored_verdict)))
 
 

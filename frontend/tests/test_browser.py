@@ -376,6 +376,102 @@ def test_what_a_colleague_has_said_since_is_not_undone(stage: Any, log_in: Any, 
     assert verdicts_of(search) == {crop.pk: "rejected"}
 
 
+def test_every_crop_of_a_sighting_is_turned_to_on_the_card_and_confirmed_by_itself(stage: Any, log_in: Any) -> None:
+    page = log_in("operator")
+    search = search_to_the_end(page, stage)
+    page.keyboard.press("c")
+    said(page, "Choose a hit first: J takes the next one.")
+    page.keyboard.press("j")
+    card = page.locator(".hit-item").first
+    best = card.locator(".crop-picture").get_attribute("src")
+    page.keyboard.press("c")
+    said(page, "Crop 2 of 3")
+    assert card.locator(".burst-button").inner_text() == "2 of 3"
+    assert card.locator(".crop-picture").get_attribute("src") != best
+    page.keyboard.press("y")
+    said(page, "Confirmed.")
+    second = search.verdicts.get().crop
+    assert card.locator(".crop-picture").get_attribute("src").endswith(f"/{second.pk}/image/"), "the crop looked at"
+
+    page.keyboard.press(" ")
+    page.locator("#compare[open]").wait_for()
+    assert page.locator("#compare-crop").get_attribute("src").endswith(f"/{second.pk}/image/")
+    page.keyboard.press("c")
+    until(page, "document.querySelector('#compare-burst button:nth-child(3)').ariaPressed === 'true'")
+    page.keyboard.press("Escape")
+    card.get_by_role("button", name="3 of 3").click()
+    assert card.locator(".burst-button").inner_text() == "3 crops"
+    assert card.locator(".crop-picture").get_attribute("src") == best
+
+
+def test_a_stale_result_is_run_again_and_the_old_one_stays(
+    stage: Any, log_in: Any, gallery: list[Any], screenshot: Any
+) -> None:
+    from citysearch.research.models import ModelVersion
+
+    page = log_in("operator")
+    page.keyboard.press("r")
+    said(page, "There is no finished search to run again.")
+    old = search_to_the_end(page, stage)
+    cast.walk(gallery[:1], (7,))
+    cast.index(gallery[:1], ModelVersion.objects.get())
+    page.get_by_text("The gallery or the model has changed since this search.").wait_for()
+    screenshot("stale")
+    first = page.url
+    page.get_by_role("button", name="Run it again").click()
+    until(page, "address => location.href !== address", first)
+    stage.run()
+    page.wait_for_selector('#main[data-state="done"]')
+    until(page, "document.querySelectorAll('.hit-item').length === 4")
+    new = Search.objects.exclude(pk=old.pk).get()
+    assert (new.unit_id, new.case, new.purpose) == (old.unit_id, old.case, old.purpose)
+    assert page.url.endswith(str(new.pk))
+    page.keyboard.press("r")
+    until_true(page, lambda: Search.objects.count() == 3)
+
+
+def test_a_hit_becomes_a_query_photo_beside_those_of_the_search(stage: Any, log_in: Any, screenshot: Any) -> None:
+    page = log_in("operator")
+    old = search_to_the_end(page, stage)
+    page.reload()
+    cards(page).nth(3).wait_for()
+    page.keyboard.press("q")
+    said(page, "Choose a hit first: J takes the next one.")
+    page.keyboard.press("j")
+    page.keyboard.press("q")
+    until(page, "document.querySelectorAll('.photo').length === 2")
+    screenshot("two-photos")
+    page.keyboard.press("q")
+    page.get_by_text("This crop is one of the photos already.").wait_for()
+    cards(page).nth(1).get_by_role("button", name="As query").click()
+    until(page, "document.querySelectorAll('.photo').length === 3")
+    assert page.evaluate("document.activeElement.id") == "search-button"
+
+    first = page.url
+    page.keyboard.press("Enter")
+    until(page, "address => location.href !== address", first)
+    stage.run()
+    page.wait_for_selector('#main[data-state="done"]')
+    new = Search.objects.exclude(pk=old.pk).get()
+    assert (new.unit_id, new.case, new.purpose) == (old.unit_id, old.case, old.purpose)
+    assert [photo.position for photo in new.photos.order_by("position")] == [0, 1, 2]
+    own, first_crop, _other = (photo.quality for photo in new.photos.order_by("position"))
+    assert (own["width"], own["height"]) == (old.photos.get().quality["width"], old.photos.get().quality["height"])
+    assert first_crop["width"], "the crop is a photo like any other"
+
+
+def test_a_sixth_query_photo_is_refused_in_words(stage: Any, log_in: Any) -> None:
+    page = log_in("operator")
+    search_to_the_end(page, stage)
+    page.locator("#floor").fill("0")
+    until(page, "document.querySelectorAll('.hit-item').length === 12")
+    for number in range(5):
+        cards(page).nth(number).locator(".use").click()
+        page.wait_for_timeout(50)
+        until(page, "n => document.querySelectorAll('.photo').length === Math.min(5, n + 2)", number)
+    page.get_by_text("There are 5 photos already. Remove one, then add the crop.").wait_for()
+
+
 def test_a_search_opens_again_from_the_list_and_after_a_reload(stage: Any, log_in: Any, screenshot: Any) -> None:
     page = log_in("operator")
     search_to_the_end(page, stage)

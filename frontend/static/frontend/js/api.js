@@ -11,13 +11,23 @@ export class ApiError extends Error {
   }
 }
 
-async function call(path, options = {}) {
-  let response;
+async function answer(url, options = {}) {
   try {
-    response = await fetch(app.dataset.api + path, { credentials: "same-origin", ...options });
+    return await fetch(url, { credentials: "same-origin", ...options });
   } catch {
     throw new ApiError(0, "offline", gettext("The server cannot be reached. Check the network and try again."));
   }
+}
+
+/** A picture as the server holds it. */
+export async function picture(url) {
+  const response = await answer(url);
+  if (!response.ok) throw new ApiError(response.status, "http", gettext("A picture could not be fetched. Reload the page and try again."));
+  return response.blob();
+}
+
+async function call(path, options) {
+  const response = await answer(app.dataset.api + path, options);
   const body = response.headers.get("content-type")?.includes("json") ? await response.json() : null;
   if (response.ok) return body;
   const error = body?.error ?? {};

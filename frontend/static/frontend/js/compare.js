@@ -1,5 +1,6 @@
 // The enlarged hit: query and crop side by side, every crop of the sighting, the facts.
 
+import { cropOf, pictureOf, turnTo } from "./crops.js";
 import { decimal, fullTime, likelihoodWords, odds, outOf100, place } from "./format.js";
 import { gettext, interpolate } from "./i18n.js";
 import { app, byId, cropUrl, element } from "./page.js";
@@ -27,14 +28,15 @@ function render() {
   const photos = get("photos");
   byId("compare-title").textContent = `${likelihoodWords(hit.likelihood)} · ${odds(hit.likelihood)}`;
   byId("compare-query").src = photos[photo % photos.length]?.url ?? "";
-  showCrop(hit, hit.crop);
   facts(hit);
   burst(hit);
+  showCrop(hit);
   for (const button of dialog.querySelectorAll("button[data-verdict]")) press(button, hit.verdict);
 }
 
-function showCrop(hit, id) {
-  byId("compare-crop").src = id === hit.crop ? hit.image : cropUrl(id);
+function showCrop(hit) {
+  const id = cropOf(hit);
+  byId("compare-crop").src = pictureOf(hit);
   byId("compare-crop").alt = interpolate(gettext("Crop of %(camera)s"), { camera: place(hit.camera.name) });
   byId("compare-caption").textContent = interpolate(gettext("Crop %(id)s"), { id });
   for (const button of byId("compare-burst").children) button.setAttribute("aria-pressed", String(Number(button.dataset.crop) === id));
@@ -61,8 +63,8 @@ function burst(hit) {
     ...ids.map((id, index) => {
       const label = interpolate(gettext("Crop %(n)s of %(total)s"), { n: index + 1, total: ids.length });
       const picture = element("img", { src: cropUrl(id), alt: label, loading: "lazy", width: 36, height: 72 });
-      const button = element("button", { type: "button", "data-crop": id, "aria-pressed": String(id === hit.crop) }, picture);
-      button.addEventListener("click", () => showCrop(hit, id));
+      const button = element("button", { type: "button", "data-crop": id, "aria-pressed": String(id === cropOf(hit)) }, picture);
+      button.addEventListener("click", () => turnTo(hit, id));
       return button;
     }),
   );
@@ -76,10 +78,12 @@ export function start() {
   });
   for (const button of dialog.querySelectorAll("[data-move]")) button.addEventListener("click", () => move(Number(button.dataset.move)));
   for (const button of dialog.querySelectorAll("button[data-verdict]")) button.addEventListener("click", () => judge(button.dataset.verdict, selected()));
+  byId("compare-use").addEventListener("click", () => app.dispatchEvent(new CustomEvent("query-by", { detail: selected() })));
   for (const box of document.querySelectorAll("dialog")) {
     box.addEventListener("click", (event) => {
       if (event.target === box || event.target.closest("[data-close]")) box.close();
     });
   }
   watch(["selected", "hits"], () => dialog.open && render());
+  watch("turned", (hit) => dialog.open && showCrop(hit));
 }

@@ -1,5 +1,6 @@
 // Hits as cards: kept, moved and changed by key, so that nothing jumps while more of them arrive.
 
+import { cropOf, pictureOf, placeOf, turnOn } from "./crops.js";
 import { fullTime, likelihoodWords, number, odds, outOf100, percent, place, seconds, shortPath, tone } from "./format.js";
 import { gettext, interpolate, ngettext } from "./i18n.js";
 import { app, byId, calm, show } from "./page.js";
@@ -94,7 +95,6 @@ function fill(card, hit, index, stop) {
   field("unit").title = hit.unit_path;
   put("time", fullTime(hit.time));
   field("time").dateTime = hit.time;
-  put("burst", hit.burst_count > 1 ? interpolate(ngettext("%(n)s crop", "%(n)s crops", hit.burst_count), { n: hit.burst_count }) : "");
   put("stop", stop ? String(stop) : "");
   field("stop").title = stop ? interpolate(gettext("Stop %(n)s on the path"), { n: stop }) : "";
   show(field("stop"), Boolean(stop));
@@ -104,10 +104,18 @@ function fill(card, hit, index, stop) {
 }
 
 function pictures(card, hit) {
-  const [query, crop] = [card.querySelector(".query-picture"), card.querySelector(".crop-picture")];
+  const [query, crop, burst] = [".query-picture", ".crop-picture", "[data-f=burst]"].map((one) => card.querySelector(one));
   if (query.getAttribute("src") !== queryPhoto()) query.src = queryPhoto();
-  if (crop.getAttribute("src") !== hit.image) crop.src = hit.image;
+  if (crop.getAttribute("src") !== pictureOf(hit)) crop.src = pictureOf(hit);
+  burst.textContent = burstText(hit);
+  show(burst, hit.burst.length > 1);
   crop.alt = interpolate(gettext("Crop of %(camera)s"), { camera: place(hit.camera.name) });
+}
+
+/** How many crops the sighting has, or which of them is shown. */
+function burstText(hit) {
+  if (cropOf(hit) !== hit.crop) return interpolate(gettext("%(n)s of %(total)s"), placeOf(hit));
+  return interpolate(ngettext("%(n)s crop", "%(n)s crops", hit.burst_count), { n: hit.burst_count });
 }
 
 export function press(button, verdict) {
@@ -133,7 +141,7 @@ function note(shown) {
   else if (hidden) parts.push(interpolate(ngettext("%(n)s hidden below %(floor)s", "%(n)s hidden below %(floor)s", hidden), { n: number(hidden), floor: percent(floor) }));
   byId("floor-note").textContent = get("complaint") || parts.join(", ");
   byId("floor-note").classList.toggle("error", Boolean(get("complaint")));
-  show(byId("toolbar"), total > 0);
+  show(byId("toolbar"), total > 0 || Boolean(get("complaint")));
 }
 
 export const hitOf = (key) => get("hits").find((hit) => keyOf(hit) === key);
@@ -167,6 +175,8 @@ function onClick(event) {
   const verdict = event.target.closest("button[data-verdict]");
   if (verdict) judge(verdict.dataset.verdict, selected());
   if (event.target.closest("[data-act=enlarge]")) app.dispatchEvent(new CustomEvent("enlarge"));
+  if (event.target.closest("[data-act=query]")) app.dispatchEvent(new CustomEvent("query-by", { detail: selected() }));
+  if (event.target.closest("[data-act=turn]")) turnOn(selected());
 }
 
 export function start() {
@@ -186,5 +196,6 @@ export function start() {
   });
   watch(["hits", "sort", "floor", "window"], choose);
   watch(["shown", "path", "photos"], render);
+  watch("turned", (hit) => cards.has(keyOf(hit)) && pictures(cards.get(keyOf(hit)), hit));
   watch("complaint", () => note(get("shown").length));
 }

@@ -1,10 +1,13 @@
 // Every key is also a button, in the help or beside what it moves.
 
 import * as compare from "./compare.js";
+import { turnOn } from "./crops.js";
 import { move, selected } from "./hits.js";
 import { showHit } from "./map.js";
 import { app, byId } from "./page.js";
 import { togglePlay } from "./path.js";
+import { queryBy } from "./query.js";
+import { rerun } from "./run.js";
 import { judge, undo } from "./verdicts.js";
 
 const ACTIONS = {
@@ -15,6 +18,9 @@ const ACTIONS = {
   u: () => judge("undecided", selected()),
   z: () => undo(),
   " ": () => compare.toggle(),
+  q: () => queryBy(selected()),
+  c: () => turnOn(selected()),
+  r: () => rerun(),
   m: () => {
     app.dataset.view = "map";
     showHit(selected());

@@ -1,5 +1,7 @@
 // The elements and settings that the server put into the page.
 
+import { set } from "./store.js";
+
 export const byId = (id) => document.getElementById(id);
 export const app = byId("main");
 export const icons = document.querySelector(".icon use").getAttribute("href").split("#")[0];
@@ -28,6 +30,17 @@ export function element(name, options = {}, ...children) {
 /** Tell screen readers, without moving the focus. */
 export function announce(text) {
   byId("announce").textContent = text;
+}
+
+const COMPLAINT_MS = 6000;
+let complaint = null;
+
+/** What was refused is said where the eyes are: in the line above the hits, for some seconds. */
+export function complain(text) {
+  announce(text);
+  clearTimeout(complaint);
+  set("complaint", text);
+  complaint = setTimeout(() => set("complaint", ""), COMPLAINT_MS);
 }
 
 export function show(target, visible) {

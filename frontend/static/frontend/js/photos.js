@@ -1,7 +1,8 @@
 // Photos of the person: dropped, pasted, chosen, or taken from the samples.
 
+import { picture } from "./api.js";
 import { gettext, interpolate } from "./i18n.js";
-import { app, byId, element, icon, show } from "./page.js";
+import { app, byId, cropUrl, element, icon, show } from "./page.js";
 import { get, set, watch } from "./store.js";
 
 const WARNINGS = {
@@ -45,6 +46,21 @@ export function takeSample(button) {
   return take([{ name: button.dataset.name, url: button.dataset.url, sample: true }]);
 }
 
+/** A crop that was found, as one more photo of the person; says whether it is one now. */
+export async function takeCrop(crop) {
+  const blob = await picture(cropUrl(crop));
+  const photos = get("photos");
+  if (photos.some((photo) => photo.crop === crop)) return refuse(gettext("This crop is one of the photos already."));
+  if (photos.length >= most) return refuse(interpolate(gettext("There are %(n)s photos already. Remove one, then add the crop."), { n: most }));
+  take([{ name: `crop-${crop}`, url: URL.createObjectURL(blob), blob, crop }]);
+  return true;
+}
+
+function refuse(text) {
+  complain(text);
+  return false;
+}
+
 function remove(url) {
   complain("");
   set("photos", get("photos").filter((photo) => photo.url !== url));
@@ -54,7 +70,7 @@ function remove(url) {
 export function files() {
   return Promise.all(
     get("photos").map(async (photo, index) => {
-      const blob = photo.blob ?? (await (await fetch(photo.url)).blob());
+      const blob = photo.blob ?? (await picture(photo.url));
       return new File([blob], photo.name || `photo-${index}`, { type: blob.type });
     }),
   );

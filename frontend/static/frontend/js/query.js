@@ -1,10 +1,11 @@
 // The form: checked here, judged by the server, sent without leaving the page.
 
 import { ApiError, send } from "./api.js";
-import { gettext } from "./i18n.js";
-import { app, byId, show } from "./page.js";
+import { cropOf } from "./crops.js";
+import { gettext, interpolate } from "./i18n.js";
+import { announce, app, byId, complain as complainOfHit, show } from "./page.js";
 import * as photos from "./photos.js";
-import { follow } from "./run.js";
+import { follow, rerun } from "./run.js";
 import { get } from "./store.js";
 import { choose } from "./units.js";
 
@@ -72,8 +73,7 @@ export async function submit(event) {
   const button = byId("search-button");
   button.disabled = true;
   try {
-    const started = await send("searches/", await body());
-    follow(started.id);
+    follow(await send("searches/", await body()));
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     const fields = Object.keys(error.fields ?? {}).length ? error.fields : { form: error.message };
@@ -119,9 +119,28 @@ function trySample() {
   byId("search-button").focus();
 }
 
+/** The crop that is looked at joins the query photos; all else in the form stays, and Search starts a new search. */
+export async function queryBy(hit) {
+  if (!hit) return announce(gettext("Choose a hit first: J takes the next one."));
+  const crop = cropOf(hit);
+  let taken = false;
+  try {
+    taken = await photos.takeCrop(crop);
+  } catch (error) {
+    return complainOfHit(error.message);
+  }
+  byId("compare").close();
+  app.dataset.view = "query";
+  byId("block-photos").scrollIntoView({ block: "nearest" });
+  (taken ? byId("search-button") : byId("photo-input")).focus();
+  if (taken) announce(interpolate(gettext("Crop %(id)s is photo %(n)s now. Search starts a new search."), { id: crop, n: get("photos").length }));
+  return undefined;
+}
+
 function onNotice(event) {
   const button = event.target.closest("[data-act]");
   if (button?.dataset.act === "again") submit();
+  if (button?.dataset.act === "rerun") rerun();
   if (button?.dataset.act === "widen") choose(button.dataset.unit).then(() => submit());
   if (button?.dataset.act === "any-time") {
     setPeriod("");
@@ -136,6 +155,7 @@ export function start() {
   if (!form.elements.from.value && !form.elements.to.value) markPeriod("");
   byId("condition-add").addEventListener("click", () => addCondition());
   for (const given of JSON.parse(byId("conditions-given").textContent)) addCondition(given);
+  app.addEventListener("query-by", (event) => queryBy(event.detail));
   byId("try-sample")?.addEventListener("click", trySample);
   byId("results-scroll").addEventListener("click", onNotice);
   form.addEventListener("keydown", (event) => {

@@ -2,7 +2,7 @@
 
 import { read, send } from "./api.js";
 import { gettext, interpolate, ngettext } from "./i18n.js";
-import { announce, app, byId, show } from "./page.js";
+import { announce, app, byId, complain, show } from "./page.js";
 import { get, set, watch } from "./store.js";
 
 const LIVE = ["queued", "running"];
@@ -16,9 +16,9 @@ let loading = Promise.resolve();
 export const isLive = () => LIVE.includes(get("state"));
 
 /** Show another search on this page, without a reload. */
-export function follow(id) {
+export function follow({ id, case: name }) {
   history.pushState({ search: id }, "", app.dataset.pageUrl + id);
-  document.title = `${byId("case").value} · CitySearch`;
+  document.title = `${name} · CitySearch`;
   open(id);
   app.dataset.view = "hits";
   announce(gettext("The search has started."));
@@ -127,6 +127,22 @@ async function stop() {
     announce(error.message);
   }
   hurry();
+}
+
+let rerunning = false;
+
+/** The same search once more, over today's gallery and model; the one on the page stays as it was. */
+export async function rerun() {
+  if (get("state") === "empty" || isLive() || rerunning) return complain(gettext("There is no finished search to run again."));
+  rerunning = true;
+  try {
+    follow(await send(`searches/${get("search")}/rerun/`, {}));
+  } catch (error) {
+    complain(error.message);
+  } finally {
+    rerunning = false;
+  }
+  return undefined;
 }
 
 function toggleParts() {

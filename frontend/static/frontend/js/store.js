@@ -13,7 +13,8 @@ const values = {
   sort: "likelihood",
   window: null, // [from, to] in epoch seconds, brushed on the timeline
   here: null, // index of the stop that is being played
-  complaint: "", // why the last verdict was not taken
+  turned: null, // the hit of which another crop was just asked for
+  complaint: "", // why what was just asked for was refused
 };
 const watchers = new Map();
 

@@ -1,34 +1,30 @@
 // Verdicts of this operator on this page: given one after the other, taken back in the reverse order.
 
 import { read, send } from "./api.js";
+import { cropOf } from "./crops.js";
 import { gettext } from "./i18n.js";
-import { announce, app, byId } from "./page.js";
+import { announce, app, byId, complain } from "./page.js";
 import { hurry } from "./run.js";
 import { get, set, watch } from "./store.js";
 
 const VERDICTS_AT_ONCE = 100;
-const COMPLAINT_MS = 6000;
 // Verdicts that were given here and that the server has not stored yet, by crop.
 const pending = new Map();
 // What can be taken back: [[{crop, verdict, before}, ...], ...], the last verdict last.
 const steps = [];
 let turn = Promise.resolve();
-let complaint = null;
 
 export const pendingOf = (hit) => pending.get(hit.crop);
 
 /** What was confirmed is the crop that was looked at; what is somebody else is so in every crop of the sighting. */
 function verdictsFor(hit, value) {
-  const crops = value === "confirmed" ? [hit.crop] : hit.burst.slice(0, VERDICTS_AT_ONCE);
+  const crops = value === "confirmed" ? [cropOf(hit)] : hit.burst.slice(0, VERDICTS_AT_ONCE);
   return crops.map((crop) => ({ crop, verdict: value }));
 }
 
 /** One at a time: what the next one takes back is what this one has said. */
 function inTurn(work) {
-  turn = turn.then(work).catch((error) => {
-    announce(error.message);
-    complain(error.message);
-  });
+  turn = turn.then(work).catch((error) => complain(error.message));
   return turn;
 }
 
@@ -98,13 +94,6 @@ async function takeBack(search, step) {
 
 function mark() {
   byId("undo").disabled = !steps.length;
-}
-
-/** A failed verdict is said where the eyes are: in the line above the hits, for some seconds. */
-function complain(text) {
-  clearTimeout(complaint);
-  set("complaint", text);
-  complaint = setTimeout(() => set("complaint", ""), COMPLAINT_MS);
 }
 
 export function start() {
