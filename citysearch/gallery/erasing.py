@@ -23,6 +23,8 @@ from citysearch.gallery.indexing import (
     segment_store,
 )
 from citysearch.gallery.models import Crop, GalleryImport, Segment
+from citysearch.gallery.queries import crops_locked
+from citysearch.gallery.signals import Trace, crops_erasing, traces_of
 from citysearch.gallery.spool import spool_purge
 from reid_engine.errors import StoreCorrupt
 from reid_engine.store import SegmentStore
@@ -37,7 +39,8 @@ ERASE_BATCH = 1000
 class ErasureReport:
     """What was removed, and what a recount found afterwards: every figure of `left` is zero, or something failed.
 
-    Keys: crops, images, features (rows over all model versions), and what hung on the crops (candidates, verdicts).
+    Keys: crops, images, features (rows over all model versions), what hung on the crops (candidates, verdicts), and
+    what named them without a foreign key (paths).
     """
 
     erased: dict[str, int] = field(default_factory=dict)
@@ -67,8 +70,9 @@ def crops_erase(crops: Iterable[Crop], progress: Callable[[int], object] | None 
     for camera_id, group in by_camera.items():
         for start in range(0, len(group), ERASE_BATCH):
             part = group[start : start + ERASE_BATCH]
-            erased.update(_erase(camera_id, part))
-            left.update(_left_of(camera_id, part))
+            counts, traces = _erase(camera_id, part)
+            erased.update(counts)
+            left.update(_left_of(camera_id, part, traces))
             if progress:
                 progress(erased["crops"])
     return ErasureReport(dict(erased), dict(left))
@@ -115,15 +119,19 @@ def _older_than(camera_id: int, moment: datetime) -> Iterable[Crop]:
     return Crop.objects.filter(camera_id=camera_id, captured_at__lt=moment).iterator(chunk_size=2000)
 
 
-def _erase(camera_id: int, crops: Sequence[Crop]) -> Counter[str]:
+def _erase(camera_id: int, crops: Sequence[Crop]) -> tuple[Counter[str], list[Trace]]:
     ids, images = [crop.pk for crop in crops], [crop.image for crop in crops]
     with files.disk_full_said(), transaction.atomic(durable=True):
         camera_locked(camera_id)
+        crops_locked(ids)
+        traces = traces_of(crops_erasing, ids=ids)
         features, old = _segments_rewrite(camera_id, ids)
         _total, by_model = Crop.objects.filter(pk__in=ids).delete()
     files_unnamed_delete(segment_store(), old)
     counts = Counter({_word(label): count for label, count in by_model.items()})
-    return counts + Counter(features=features, images=files.pictures_remove(images))
+    counts.update({trace.word: trace.erased for trace in traces})
+    counts.update(features=features, images=files.pictures_remove(images))
+    return counts, traces
 
 
 def _segments_rewrite(camera_id: int, ids: Collection[int]) -> tuple[int, list[str]]:
@@ -155,8 +163,8 @@ def _held(store: SegmentStore, segment: Segment, ids: Collection[int]) -> int:
         return int(segment.rows)
 
 
-def _left_of(camera_id: int, crops: Sequence[Crop]) -> Counter[str]:
-    """Count again, by looking: rows, files, features, and whatever model points at a crop."""
+def _left_of(camera_id: int, crops: Sequence[Crop], traces: Iterable[Trace]) -> Counter[str]:
+    """Count again, by looking: rows, files, features, whatever model points at a crop or names it otherwise."""
     ids = [crop.pk for crop in crops]
     store = segment_store()
     segments = Segment.objects.filter(camera_id=camera_id)
@@ -167,6 +175,7 @@ def _left_of(camera_id: int, crops: Sequence[Crop]) -> Counter[str]:
     )
     for label, count in _pointing_at(ids):
         left[_word(label)] += count
+    left.update({trace.word: trace.left() for trace in traces})
     return left
 
 

@@ -92,6 +92,15 @@ def index_progress(version: ModelVersion) -> dict[str, int]:
     return {"crops": Crop.objects.count(), "indexed": indexed}
 
 
+def crops_locked(ids: Iterable[int]) -> set[int]:
+    """Those of the crops that are still there; none of them is erased before the caller's transaction ends.
+
+    Whoever locks a search too locks the crops first, as erasing does.
+    """
+    rows = Crop.objects.filter(pk__in=sorted(ids)).order_by("pk").select_for_update(no_key=True)
+    return set(rows.values_list("pk", flat=True))
+
+
 def crop_url(crop: Crop | int) -> str:
     """The address of a crop's picture; who may see it is checked there."""
     return reverse("crop-image", args=[crop if isinstance(crop, int) else crop.pk])

@@ -6,3 +6,8 @@ class SearchesConfig(AppConfig):
     name = "citysearch.searches"
     label = "searches"
     verbose_name = _("Searches")
+
+    def ready(self) -> None:
+        from citysearch.searches.receivers import connect
+
+        connect()

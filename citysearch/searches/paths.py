@@ -58,6 +58,30 @@ def feature_collection(
     return {"type": "FeatureCollection", "features": [*legs, *stops], "conflicts": conflicts}
 
 
+def path_crops(path: Mapping[str, Any]) -> set[int]:
+    """The ids of all crops that a path names; a sighting's id is that of its first crop."""
+    stops = [feature["properties"] for feature in path["features"] if feature["properties"]["kind"] == "stop"]
+    named = [conflict[end] for conflict in path["conflicts"] for end in ("first", "second")]
+    return {stop["crop"] for stop in stops} | {place["sighting"] for place in [*stops, *named]}
+
+
+def path_without(path: Mapping[str, Any], sightings: Collection[int]) -> dict[str, Any]:
+    """The path without its stops at these sightings, the legs to and from them, and the conflicts that name them."""
+    stops = [feature["properties"] for feature in path["features"] if feature["properties"]["kind"] == "stop"]
+    gone = {stop["number"] for stop in stops if stop["sighting"] in sightings}
+    features = [
+        feature
+        for feature in path["features"]
+        if not gone.intersection(feature["properties"].get(end) for end in ("number", "from", "to"))
+    ]
+    conflicts = [
+        conflict
+        for conflict in path["conflicts"]
+        if not {conflict["first"]["sighting"], conflict["second"]["sighting"]}.intersection(sightings)
+    ]
+    return {**path, "features": features, "conflicts": conflicts}
+
+
 def place_of(camera: Camera) -> Place:
     return Place(camera.longitude, camera.latitude, camera.view_radius_m)
 

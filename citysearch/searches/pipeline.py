@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from citysearch.engine import engine_of
 from citysearch.gallery.models import Crop
-from citysearch.gallery.queries import gallery_of
+from citysearch.gallery.queries import crops_locked, gallery_of
 from citysearch.research.models import ModelVersion
 from citysearch.searches.access import searchable_cameras
 from citysearch.searches.coverage import Window, coverage_of, indexed_ids
@@ -156,15 +156,20 @@ def _part_match(search: Search, part: SearchPart) -> None:
 
 
 def _part_store(part: SearchPart, cameras: int, ranking: Ranking, rows: Sequence[Candidate]) -> None:
-    """The candidates and the part's `done` in one transaction; the locked search keeps counts of two workers right."""
+    """The candidates and the part's `done` in one transaction; the locked search keeps counts of two workers right.
+
+    Crops that were erased since they were ranked are left out.
+    """
     with transaction.atomic():
+        alive = crops_locked(row.crop_id for row in rows)
         search = Search.objects.select_for_update().get(pk=part.search_id)
         undone = SearchPart.objects.filter(pk=part.pk, done=False)
         if search.state != State.RUNNING or not undone.update(
             done=True, cameras=cameras, crops=ranking.scanned, exact=ranking.exact, seconds=part.seconds
         ):
             return
-        Candidate.objects.bulk_create(rows, batch_size=INSERTED_AT_ONCE)
+        kept = [row for row in rows if row.crop_id in alive]
+        Candidate.objects.bulk_create(kept, batch_size=INSERTED_AT_ONCE)
         Search.objects.filter(pk=search.pk).update(counts=_counts(search.pk), attempts=0)
 
 
@@ -271,17 +276,18 @@ def search_close(pk: UUID) -> bool:
         return False
     started = time.perf_counter()
     search_beat(pk, stage=Stage.PATH)
-    hits, cameras = _kept_hits(search)
+    hits, cameras = _stored_hits(search, settings.SEARCH_LIMIT)
     sightings = sightings_of(hits, cameras, latest_verdicts(search))
     path = path_of(sightings, cameras)
-    _closed(search, hits, sightings, path, time.perf_counter() - started)
+    if not _closed(search, hits, sightings, path, time.perf_counter() - started):
+        return search_close(pk)
     return newest_verdict(search.pk) > search.scored_verdict
 
 
-def _kept_hits(search: Search) -> tuple[list[Hit], dict[int, Camera]]:
-    """The nearest SEARCH_LIMIT candidates of all finished parts, and their cameras."""
+def _stored_hits(search: Search, limit: int | None) -> tuple[list[Hit], dict[int, Camera]]:
+    """The nearest `limit` candidates (None: all) of all finished parts, and their cameras."""
     columns = ("crop_id", "crop__camera_id", "crop__captured_at", "distance", "likelihood")
-    rows = list(search.candidates.values_list(*columns)[: settings.SEARCH_LIMIT])
+    rows = list(search.candidates.values_list(*columns)[:limit])
     cameras = _cameras_by_id(row[1] for row in rows)
     hits = [
         Hit(crop, camera, captured.timestamp() - cameras[camera].clock_offset_s, distance, likelihood)
@@ -297,16 +303,26 @@ def _all_parts_done(search: Search) -> bool:
 
 def _closed(
     search: Search, kept: Sequence[Hit], sightings: Sequence[Sighting], path: dict[str, Any], seconds: float
-) -> None:
+) -> bool:
+    """Store the end of the search, once; False when a crop was erased meanwhile, which the path must not name."""
     state = State.CANCELLED if search.cancel_requested else State.DONE
     stage = search.stage if search.cancel_requested else Stage.DONE
     with transaction.atomic():
+        if not _all_there(hit.crop_id for hit in kept):
+            return False
         if not search_move(search.pk, (State.RUNNING,), state=state, stage=stage, trajectory=path, error=None):
-            return
+            return True
         _sightings_store(search, kept, sightings)
         now = timezone.now()
         timings = _timings(search, now) | {"path": round(seconds, 3)}
         Search.objects.filter(pk=search.pk).update(counts=_counts(search.pk), timings=timings, finished_at=now)
+    return True
+
+
+def _all_there(crops: Iterable[int]) -> bool:
+    """Whether none of the crops was erased; none will be before the transaction ends."""
+    wanted = set(crops)
+    return crops_locked(wanted) == wanted
 
 
 def _sightings_store(search: Search, kept: Sequence[Hit], sightings: Sequence[Sighting]) -> None:
@@ -338,8 +354,8 @@ def _timings(search: Search, now: Any) -> dict[str, float]:
 def search_rescore(pk: UUID) -> bool:
     """Rank everything again with the query moved by the verdicts, and draw the path anew.
 
-    True when more verdicts came in meanwhile. The finished parts are ranked, so a cancelled search stays as partial
-    as it is; crops with a verdict stay among the candidates wherever they rank.
+    True when more verdicts came in meanwhile, or a crop was erased: then it is to be done again. The finished parts
+    are ranked, so a cancelled search stays as partial as it is; crops with a verdict stay among the candidates wherever they rank.
     """
     search = Search.objects.select_related("unit", "model_version", "user").get(pk=pk)
     newest = newest_verdict(search.pk)
@@ -348,8 +364,8 @@ def search_rescore(pk: UUID) -> bool:
     verdicts = latest_verdicts(search)
     found, cameras = _rescored(search, verdicts)
     sightings = sightings_of([row.hit for row in found], cameras, verdicts)
-    _rescored_store(search, newest, _rows(pk, found, sightings), path_of(sightings, cameras))
-    return newest_verdict(search.pk) > newest
+    stored = _rescored_store(search, newest, _rows(pk, found, sightings), path_of(sightings, cameras))
+    return not stored or newest_verdict(search.pk) > newest
 
 
 def _rescored(search: Search, verdicts: Mapping[int, Said]) -> tuple[list[Found], dict[int, Camera]]:
@@ -401,15 +417,46 @@ def _features_of(search: Search, crops: Iterable[int]) -> tuple[NDArray[np.int64
     return rows.ids[chosen], rows.features[chosen], cameras
 
 
-def _rescored_store(search: Search, newest: int, rows: Sequence[Candidate], path: dict[str, Any]) -> None:
-    """The new ranking and path instead of the old ones, unless a later verdict's are stored already."""
+def _rescored_store(search: Search, newest: int, rows: Sequence[Candidate], path: dict[str, Any]) -> bool:
+    """The new ranking and path instead of the old ones, unless a later verdict's are stored already.
+
+    False when a crop of theirs was erased meanwhile: nothing is stored.
+    """
     with transaction.atomic():
+        if not _all_there(row.crop_id for row in rows):
+            return False
         behind = Search.objects.filter(pk=search.pk, scored_verdict__lt=newest)
         if not behind.update(scored_verdict=newest, trajectory=path, attempts=0, error=None):
-            return
+            return True
         search.candidates.all().delete()
         Candidate.objects.bulk_create(rows, batch_size=INSERTED_AT_ONCE)
         Search.objects.filter(pk=search.pk).update(counts=_counts(search.pk))
+    return True
+
+
+# ---------------------------------------------------------------------------------------------- erased crops
+
+
+def search_redraw(pk: UUID) -> None:
+    """Sightings and path of a closed search again, from the candidates that are left after some were erased."""
+    search = Search.objects.get(pk=pk)
+    if search.state in (State.DONE, State.CANCELLED):
+        _redraw(search, search.scored_verdict)
+
+
+def _redraw(search: Search, newest: int) -> None:
+    """Draw from the candidates as they are ranked, with the verdicts up to `newest` taken account of."""
+    hits, cameras = _stored_hits(search, None)
+    sightings = sightings_of(hits, cameras, latest_verdicts(search))
+    path = path_of(sightings, cameras)
+    with transaction.atomic():
+        # Whoever erases another one meanwhile has the search drawn again; who scores it again draws it himself.
+        if not _all_there(hit.crop_id for hit in hits):
+            return
+        as_read = Search.objects.filter(pk=search.pk, scored_verdict=search.scored_verdict)
+        if as_read.update(trajectory=path, scored_verdict=newest):
+            _sightings_store(search, hits, sightings)
+            Search.objects.filter(pk=search.pk).update(counts=_counts(search.pk))
 
 
 def latest_verdicts(search: Search) -> dict[int, Said]:

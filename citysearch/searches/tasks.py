@@ -1,6 +1,7 @@
 """Celery tasks of a search. Each takes an id and calls one step of the pipeline; what comes next is decided here.
 
-search_run -> search_part per part -> search_finish by the last one; search_rescore after verdicts.
+search_run -> search_part per part -> search_finish by the last one; search_rescore after verdicts, search_redraw after
+crops were erased.
 """
 
 from __future__ import annotations
@@ -60,6 +61,18 @@ def search_rescore(search_id: str) -> None:
     with _said(UUID(search_id)):
         if pipeline.search_rescore(UUID(search_id)):
             _pass_on(search_rescore, search_id)
+
+
+@shared_task(name="searches.search_redraw", queue=ENGINE_QUEUE)
+def search_redraw(search_id: str) -> None:
+    """Draw again from the candidates that are left."""
+    with _said(UUID(search_id)):
+        pipeline.search_redraw(UUID(search_id))
+
+
+def redraw_request(pk: UUID) -> None:
+    """Have a search drawn again."""
+    _pass_on(search_redraw, str(pk))
 
 
 def _pass_on(task: Task, argument: object) -> None:

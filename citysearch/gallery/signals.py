@@ -1,0 +1,28 @@
+"""What the gallery asks of the apps above it, which it may not import: they connect themselves in their `ready()`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.dispatch import Signal
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What a receiver removed of its own: its word in the report, how many, and a recount of what is left."""
+
+    word: str
+    erased: int
+    left: Callable[[], int]
+
+
+def traces_of(signal: Signal, **facts: Any) -> list[Trace]:
+    """Send the signal and collect what its receivers answer. What one of them raises goes up."""
+    return [trace for _receiver, trace in signal.send(Trace, **facts) if isinstance(trace, Trace)]
+
+
+# Receivers take `ids` and return a Trace. Sent in the transaction that erases these crops, while their rows still say
+# what names them: what a receiver stores of crops beside foreign keys goes with them or not at all.
+crops_erasing = Signal()

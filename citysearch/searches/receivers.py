@@ -1,0 +1,60 @@
+"""What the gallery, which lies below, asks of the searches (citysearch.gallery.signals)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from citysearch.gallery.signals import Trace, crops_erasing
+from citysearch.searches.models import Candidate, Search
+
+
+def crops_forget(sender: Any, ids: Collection[int], **kwargs: Any) -> Trace:
+    """Take the sightings of these crops out of every path, and have those searches drawn again once that is committed.
+
+    Whatever becomes of the drawing, what is committed names none of the crops.
+    """
+    shown = _sightings_showing(ids)
+    changed = [pk for pk, sightings in sorted(shown.items()) if _forget(pk, sightings)]
+    named = Candidate.objects.filter(search__in=list(shown), sighting__in=ids).exclude(crop__in=ids)
+    named.update(sighting=None)
+    return Trace("paths", len(changed), partial(_naming, changed, ids))
+
+
+def connect() -> None:
+    crops_erasing.connect(crops_forget, dispatch_uid="searches")
+
+
+def _sightings_showing(ids: Collection[int]) -> dict[UUID, set[int]]:
+    """{search: the sightings any of these crops belong to}."""
+    shown: dict[UUID, set[int]] = defaultdict(set)
+    rows = Candidate.objects.filter(crop__in=ids).order_by().values_list("search", "crop", "sighting")
+    for search, crop, sighting in rows:
+        shown[search].add(crop if sighting is None else sighting)
+    return shown
+
+
+def _forget(pk: UUID, sightings: Collection[int]) -> bool:
+    """Take the sightings out of one search's path; False where no path is drawn yet."""
+    from citysearch.searches.paths import path_without
+    from citysearch.searches.tasks import redraw_request
+
+    search = Search.objects.select_for_update().only("trajectory").filter(pk=pk).first()
+    if search is None or search.trajectory is None:
+        return False
+    Search.objects.filter(pk=pk).update(trajectory=path_without(search.trajectory, sightings))
+    transaction.on_commit(partial(redraw_request, pk), robust=True)
+    return True
+
+
+def _naming(searches: Collection[UUID], ids: Collection[int]) -> int:
+    """How many of the searches have a path that names any of the crops."""
+    from citysearch.searches.paths import path_crops
+
+    paths = Search.objects.filter(pk__in=searches).values_list("trajectory", flat=True)
+    return sum(bool(path_crops(path).intersection(ids)) for path in paths if path)
