@@ -152,16 +152,25 @@ def test_the_compose_files_commands_search_with_two_engine_workers(installation:
     photo = next((installation.folder / "media" / "samples").glob("*.[pj][np]g"))
     fields = {"unit": str(city["id"]), "purpose": "test of the production form", "case": "T-1"}
     body, kind = multipart(fields, photo.name, photo.read_bytes())
-    search = installation.ask("/api/v1/searches/", body, **{"Content-Type": kind}, **credentials)
-    address = f"/api/v1/searches/{search['id']}/"
-    done = until(
-        lambda: (state := installation.ask(address, **credentials))["state"] in ("done", "failed") and state, 90
-    )
-    assert done["state"] == "done", done
+
+    def search() -> str:
+        """One search of the city, to its end; its address."""
+        started = installation.ask("/api/v1/searches/", body, **{"Content-Type": kind}, **credentials)
+        address = f"/api/v1/searches/{started['id']}/"
+        ended = ("done", "failed")
+        done = until(lambda: (state := installation.ask(address, **credentials))["state"] in ended and state, 90)
+        assert done["state"] == "done", done
+        return address
+
+    def both_took_part() -> bool:
+        logs = [(installation.folder / f"engine{number}.log").read_text() for number in (1, 2)]
+        return all("searches.search_part" in log for log in logs)
+
+    address = search()
     assert installation.ask(f"{address}hits/", **credentials)["count"] > 0
     assert installation.ask(f"{address}trajectory.geojson", **credentials)["type"] == "FeatureCollection"
-    logs = [(installation.folder / f"engine{number}.log").read_text() for number in (1, 2)]
-    assert all("search_part" in log for log in logs), "both engine workers take part"
+    # The parts of so small a city take milliseconds: one worker may do them all before the other looks.
+    assert any(both_took_part() or not search() for _ in range(40)), "both engine workers take part"
 
 
 def test_compose_names_every_role_and_refuses_missing_secrets() -> None:
