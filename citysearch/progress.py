@@ -17,6 +17,8 @@ from collections.abc import Generator, Iterable
 from types import TracebackType
 from typing import Generic, Self, TextIO, TypeVar
 
+from django.utils.translation import gettext as _
+
 T = TypeVar("T")
 WIDTH = 28
 REDRAW_SECONDS = 0.1
@@ -86,8 +88,8 @@ class Bar(Generic[T]):
             return f"{head}{self.done} {clock(elapsed)}{tail}"
         share = min(1.0, self.done / self.total)
         filled = round(WIDTH * share)
-        left = f" {clock(elapsed / share - elapsed)} left" if 0 < share < 1 else f" {clock(elapsed)}"
-        return f"{head}[{'#' * filled}{'.' * (WIDTH - filled)}] {self.done}/{self.total}{left}{tail}"
+        left = _("%(time)s left") % {"time": clock(elapsed / share - elapsed)} if 0 < share < 1 else clock(elapsed)
+        return f"{head}[{'#' * filled}{'.' * (WIDTH - filled)}] {self.done}/{self.total} {left}{tail}"
 
 
 def bar(
@@ -102,7 +104,7 @@ def bar(
 
 def add_progress_option(parser: argparse.ArgumentParser) -> None:
     """Give a command the option --no-progress (`options["no_progress"]`)."""
-    parser.add_argument("--no-progress", action="store_true", help="draw no progress bar")
+    parser.add_argument("--no-progress", action="store_true", help=_("draw no progress bar"))
 
 
 def clock(seconds: float) -> str:

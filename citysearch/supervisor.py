@@ -19,6 +19,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from django.utils.translation import gettext as _
+
 PR_SET_PDEATHSIG = 1
 STOP_SECONDS = 8.0
 # Too many deaths in a row mean that a restart does not help.
@@ -61,7 +63,8 @@ class Child:
         now = time.monotonic()
         self.deaths = [moment for moment in self.deaths if now - moment < DEATHS_WINDOW_S] + [now]
         if len(self.deaths) > DEATHS_MAX:
-            raise ChildFailed(f"{self.name} died {len(self.deaths)} times in {DEATHS_WINDOW_S:.0f} s; see {self.log}")
+            words = {"name": self.name, "times": len(self.deaths), "seconds": DEATHS_WINDOW_S, "log": self.log}
+            raise ChildFailed(_("%(name)s died %(times)d times in %(seconds).0f s; see %(log)s") % words)
         self.start()
 
     def signal(self, number: signal.Signals) -> None:
@@ -86,7 +89,7 @@ def _die_with_parent(parent: int) -> Callable[[], None]:
 
 
 class Supervisor:
-    """Starts children in order, watches them, and stops them in the opposite order."""
+    """Starts children in order, watches them, and stops them, the first one last."""
 
     def __init__(self) -> None:
         self.children: list[Child] = []
@@ -97,10 +100,13 @@ class Supervisor:
         self.children.append(child)
         return child
 
-    def watch(self) -> None:
-        """Until Ctrl-C or SIGTERM. Raises ChildFailed when restarting no longer helps."""
+    def listen(self) -> None:
+        """From now on Ctrl-C and SIGTERM end the watch instead of this process."""
         signal.signal(signal.SIGTERM, lambda *_: self._ask_to_stop())
         signal.signal(signal.SIGINT, lambda *_: self._ask_to_stop())
+
+    def watch(self) -> None:
+        """Until asked to stop. Raises ChildFailed when restarting a child no longer helps."""
         while not self.stopping:
             for child in self.children:
                 if not child.is_alive() and not self.stopping:
@@ -111,14 +117,18 @@ class Supervisor:
         self.stopping = True
 
     def stop(self) -> None:
-        for child in reversed(self.children):
-            self._stop_one(child)
+        """All at once but the first: the others may still need the broker to say goodbye."""
+        _end(self.children[1:])
+        _end(self.children[:1])
 
-    def _stop_one(self, child: Child) -> None:
+
+def _end(children: Sequence[Child]) -> None:
+    for child in children:
         child.signal(signal.SIGTERM)
-        deadline = time.monotonic() + STOP_SECONDS
-        while child.is_alive() and time.monotonic() < deadline:
-            time.sleep(0.05)
+    deadline = time.monotonic() + STOP_SECONDS
+    while any(child.is_alive() for child in children) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for child in children:
         child.signal(signal.SIGKILL)
         if child.process is not None:
             child.process.wait()
@@ -209,5 +219,6 @@ def _wait(ready: Callable[[], bool], child: Child, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while not ready():
         if not child.is_alive() or time.monotonic() > deadline:
-            raise ChildFailed(f"{child.name} did not start; see {child.log}")
+            words = {"name": child.name, "log": child.log}
+            raise ChildFailed(_("%(name)s did not start; see %(log)s") % words)
         time.sleep(0.03)

@@ -7,6 +7,7 @@ from typing import Any, cast
 from django.db.models import QuerySet
 from django.http import Http404
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -48,7 +49,7 @@ class UnitSerializer(UnitSummarySerializer):
     """A unit with its place in the tree and the number of cameras at and below it."""
 
     parent = serializers.IntegerField(allow_null=True)  # type: ignore[assignment]
-    path = serializers.CharField(help_text="City / District / Street ...")
+    path = serializers.CharField(help_text=gettext_lazy("City / District / Street ..."))
     ancestors = UnitSummarySerializer(many=True)
     cameras = serializers.IntegerField()
     free_code = serializers.BooleanField()
@@ -184,10 +185,10 @@ class IndicatorRowSerializer(serializers.Serializer):
 class SeriesSerializer(serializers.Serializer):
     kind = serializers.ChoiceField(SensorKind.choices)
     label = serializers.CharField()  # type: ignore[assignment]
-    unit = serializers.IntegerField(help_text="The unit that measured")
+    unit = serializers.IntegerField(help_text=gettext_lazy("The unit that measured"))
     unit_name = serializers.CharField()
-    mean = serializers.BooleanField(help_text="The mean of several units below")
-    points = serializers.ListField(child=serializers.ListField(), help_text="[time, value], oldest first")
+    mean = serializers.BooleanField(help_text=gettext_lazy("The mean of several units below"))
+    points = serializers.ListField(child=serializers.ListField(), help_text=gettext_lazy("[time, value], oldest first"))
 
 
 class ContextSerializer(serializers.Serializer):
@@ -195,7 +196,9 @@ class ContextSerializer(serializers.Serializer):
 
     unit = UnitSerializer()
     children = UnitSummarySerializer(many=True)
-    cameras = serializers.DictField(child=serializers.IntegerField(), help_text="total and one count per status")
+    cameras = serializers.DictField(
+        child=serializers.IntegerField(), help_text=gettext_lazy("total and one count per status")
+    )
     indicators = IndicatorRowSerializer(many=True)
     series = SeriesSerializer(many=True)
 
@@ -224,5 +227,5 @@ class ImportReportSerializer(serializers.Serializer):
 
 
 class GridRequestSerializer(serializers.Serializer):
-    cell_m = serializers.FloatField(default=200.0, help_text="Side of a cell in metres")
+    cell_m = serializers.FloatField(default=200.0, help_text=gettext_lazy("Side of a cell in metres"))
     dry_run = serializers.BooleanField(default=False)

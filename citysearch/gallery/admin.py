@@ -18,7 +18,7 @@ from citysearch.gallery import services
 from citysearch.gallery.access import crops_of, imports_of, is_administrator
 from citysearch.gallery.models import Crop, GalleryImport, ImportLine, Segment
 from citysearch.gallery.queries import crop_url, true_time
-from citysearch.gallery.reasons import REASONS
+from citysearch.gallery.reasons import ERASED, REASONS
 from units.access import cameras_of
 from units.models import Role
 
@@ -118,7 +118,7 @@ class CropAdmin(ReadOnly, admin.ModelAdmin):
             self.message_user(request, error.message, messages.ERROR)
             return
         counts = sorted(report.erased.items())
-        found = ", ".join(f"{name} {count} → {report.left.get(name, 0)}" for name, count in counts)
+        found = ", ".join(f"{ERASED.get(name, name)} {count} → {report.left.get(name, 0)}" for name, count in counts)
         level = messages.SUCCESS if report.is_complete else messages.ERROR
         self.message_user(request, gettext("Erased: %(found)s.") % {"found": found}, level)
 

@@ -22,6 +22,16 @@ REASONS = {
     "bomb": _("The file unpacks to far more than it should."),
 }
 
+# The keys of an ErasureReport as a person reads them.
+ERASED = {
+    "crops": _("crops"),
+    "images": _("pictures"),
+    "features": _("features"),
+    "candidates": _("candidates"),
+    "verdicts": _("verdicts"),
+    "paths": _("paths"),
+}
+
 
 class Refused(Exception):
     """One picture of an import cannot be used; the import goes on. `code` is a key of REASONS."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
+from django.utils.translation import gettext as _
 
 from citysearch.errors import ServiceError
 from citysearch.research.queries import active_model_or_refuse, bundle_path, model_named
@@ -27,9 +28,11 @@ def refusals() -> Iterator[None]:
 def add_bundle_options(parser: CommandParser) -> None:
     """--bundle FILE or --model NAME; neither means the active version."""
     choice = parser.add_mutually_exclusive_group()
-    choice.add_argument("--bundle", type=Path, help="a bundle's file")
-    choice.add_argument("--model", help="a registered version's name, id or checksum (default: the active one)")
-    parser.add_argument("--device", default=settings.ENGINE_DEVICE, help="cpu, cuda or cuda:N (default: %(default)s)")
+    choice.add_argument("--bundle", type=Path, help=_("a bundle's file"))
+    choice.add_argument("--model", help=_("a registered version's name, id or checksum (default: the active one)"))
+    parser.add_argument(
+        "--device", default=settings.ENGINE_DEVICE, help=_("cpu, cuda or cuda:N (default: %(default)s)")
+    )
 
 
 def chosen_bundle(bundle: Path | None, model: str | None) -> Path:

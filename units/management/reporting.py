@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import IO, Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _
 
 from citysearch.errors import ServiceError
 from units.imports import ImportReport
@@ -21,13 +22,15 @@ def imported(
     except (OSError, ServiceError) as error:
         raise CommandError(f"{options['file']}: {error}") from error
     for line, name, message in sorted(report.errors):
-        command.stderr.write(f"line {line}: {name}: {message}")
+        words = {"line": line, "name": name, "message": message}
+        command.stderr.write(_("line %(line)d: %(name)s: %(message)s") % words)
     command.stdout.write(summary(report))
     return report
 
 
 def summary(report: ImportReport) -> str:
     """One line: what was, or in a dry run would be, added, changed, left and refused."""
-    done = f"{report.added} added, {report.changed} changed, {report.unchanged} unchanged"
-    counts = f"{done}, {len(report.errors)} refused"
-    return f"{counts}. Nothing was changed (dry run)." if report.dry_run else f"{counts}."
+    words = {"added": report.added, "changed": report.changed, "unchanged": report.unchanged}
+    text = _("%(added)d added, %(changed)d changed, %(unchanged)d unchanged, %(refused)d refused.")
+    counts = text % (words | {"refused": len(report.errors)})
+    return " ".join([counts, _("Nothing was changed (dry run).")]) if report.dry_run else counts

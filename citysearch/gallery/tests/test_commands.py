@@ -185,7 +185,7 @@ def test_purge_shows_the_counts_go_to_zero(filled: list[Any]) -> None:
     assert "10 crops are older" in called("purge_gallery", dry_run=True)
     assert Crop.objects.count() == 10
     printed = called("purge_gallery")
-    assert "crops: 10 -> 0" in printed and "images: 10 -> 0" in printed
+    assert "crops: 10 -> 0" in printed and "pictures: 10 -> 0" in printed
     assert not Crop.objects.exists()
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.core.management import BaseCommand, call_command
+from django.core.management import call_command
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from citysearch.commanding import TranslatedCommand
 
 
-class Command(BaseCommand):
-    help = "Migrate the database, and register and activate the shipped model where no model is active."
+class Command(TranslatedCommand):
+    help = gettext_lazy("Migrate the database, and register and activate the shipped model where no model is active.")  # type: ignore[assignment]
 
     def handle(self, *args: Any, **options: Any) -> None:
         call_command("migrate", verbosity=0, interactive=False)
@@ -18,4 +22,4 @@ class Command(BaseCommand):
 
         if active_model() is None:
             version = model_activate(model_register(settings.BUNDLE))
-            self.stdout.write(f"Model {version.name} is active.")
+            self.stdout.write(_("Model %(model)s is active.") % {"model": version.name})

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management import BaseCommand, CommandError, call_command
+from django.core.management import CommandError, call_command
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
+from citysearch.commanding import TranslatedCommand
 from citysearch.supervisor import (
     Child,
     ChildFailed,
@@ -24,20 +27,22 @@ from citysearch.supervisor import (
 )
 
 
-class Command(BaseCommand):
-    help = "Migrate, then run broker, workers and web until Ctrl-C."
+class Command(TranslatedCommand):
+    help = gettext_lazy("Migrate, then run broker, workers and web until Ctrl-C.")  # type: ignore[assignment]
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--host", default="127.0.0.1", help="Address to listen on.")
-        parser.add_argument("--port", type=int, default=8000, help="Port to listen on.")
-        parser.add_argument("--engine-workers", type=int, default=1, help="Processes that load the model.")
-        parser.add_argument("--web-workers", type=int, default=2, help="Processes that answer requests.")
-        parser.add_argument("--no-demo", action="store_true", help="Do not build the demo city at the first start.")
+        parser.add_argument("--host", default="127.0.0.1", help=_("Address to listen on."))
+        parser.add_argument("--port", type=int, default=8000, help=_("Port to listen on."))
+        parser.add_argument("--engine-workers", type=int, default=1, help=_("Processes that load the model."))
+        parser.add_argument("--web-workers", type=int, default=2, help=_("Processes that answer requests."))
+        parser.add_argument("--no-demo", action="store_true", help=_("Do not build the demo city at the first start."))
 
     def handle(self, *args: Any, **options: Any) -> None:
         started = time.monotonic()
         if not port_is_free(options["host"], options["port"]):
-            raise CommandError(f"Port {options['port']} is in use. Stop what listens there, or give --port.")
+            raise CommandError(
+                _("Port %(port)d is in use. Stop what listens there, or give --port.") % {"port": options["port"]}
+            )
         with _only_one(settings.VAR_DIR / "run" / "serve.lock"):
             self._prepare(options)
             self._run(options, started)
@@ -49,24 +54,27 @@ class Command(BaseCommand):
 
     def _run(self, options: dict[str, Any], started: float) -> None:
         supervisor = Supervisor()
+        supervisor.listen()
         try:
             _start(supervisor, options)
             self._say_ready(options, time.monotonic() - started)
             supervisor.watch()
-            self.stdout.write("Stopping ...")
+            self.stdout.write(_("Stopping ..."))
         except ChildFailed as error:
             raise CommandError(str(error)) from error
         finally:
             supervisor.stop()
 
     def _say_ready(self, options: dict[str, Any], seconds: float) -> None:
-        self.stdout.write(f"\nCitySearch answers on http://{options['host']}:{options['port']} (after {seconds:.1f} s)")
+        words = {"address": f"http://{options['host']}:{options['port']}", "seconds": seconds}
+        self.stdout.write("\n" + _("CitySearch answers on %(address)s (after %(seconds).1f s)") % words)
         if not options["no_demo"]:
             from citysearch.demo.queries import demo_logins
 
             for line in demo_logins():
                 self.stdout.write(f"  {line}")
-        self.stdout.write(f"Logs: {settings.VAR_DIR / 'log'}   Ctrl-C stops everything.\n")
+        words = {"folder": settings.VAR_DIR / "log"}
+        self.stdout.write(_("Logs: %(folder)s   Ctrl-C stops everything.") % words + "\n")
         self.stdout.flush()
 
 
@@ -98,7 +106,8 @@ class _only_one:
         try:
             fcntl.flock(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise CommandError(f"Another serve runs over {settings.VAR_DIR}. Stop it, or set VAR_DIR.") from None
+            words = {"folder": settings.VAR_DIR}
+            raise CommandError(_("Another serve runs over %(folder)s. Stop it, or set VAR_DIR.") % words) from None
 
     def __exit__(self, *error: object) -> None:
         self.handle.close()

@@ -6,9 +6,11 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
+from citysearch.commanding import TranslatedCommand
 from citysearch.gallery import layouts, services
 from citysearch.gallery.commanding import refusals, shown_progress
 from citysearch.gallery.models import Crop, GalleryImport
@@ -20,27 +22,29 @@ LAYOUTS = ("auto", "folder", "zip", "manifest", "market1501")
 LINES_SHOWN = 20
 
 
-class Command(BaseCommand):
-    help = (
+class Command(TranslatedCommand):
+    help = gettext_lazy(
         "Import crops. A broken picture is a line of the report, a known one is left alone, Ctrl-C keeps what is in. "
         "Layouts: a folder per camera code; a ZIP of such folders or with a manifest.csv; a CSV "
         "path,camera_code,captured_at[,person_id]; Market-1501 names."
-    )
+    )  # type: ignore[assignment]
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("source", type=Path, help="folder, .zip or .csv")
-        parser.add_argument("--layout", choices=LAYOUTS, default="auto", help="what the source looks like")
+        parser.add_argument("source", type=Path, help=_("folder, .zip or .csv"))
+        parser.add_argument("--layout", choices=LAYOUTS, default="auto", help=_("what the source looks like"))
         parser.add_argument(
             "--cameras",
             default="",
             metavar="CODE,CODE,...",
-            help="the cameras that c1, c2, ... of Market-1501 stand for (the first six by code unless given), "
-            "or NAME=CODE,... where the source has other names for them",
+            help=_(
+                "the cameras that c1, c2, ... of Market-1501 stand for (the first six by code unless given), or "
+                "NAME=CODE,... where the source has other names for them"
+            ),
         )
         parser.add_argument(
-            "--subset", default=layouts.Options.subset, help="folder of a Market-1501 set (bounding_box_test)"
+            "--subset", default=layouts.Options.subset, help=_("folder of a Market-1501 set (bounding_box_test)")
         )
-        parser.add_argument("--index", action="store_true", help="extract the features here, instead of in a worker")
+        parser.add_argument("--index", action="store_true", help=_("extract the features here, instead of in a worker"))
         add_progress_option(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
+from citysearch.commanding import TranslatedCommand
 from citysearch.gallery import services
 from citysearch.gallery.commanding import refusals, shown_progress
 from citysearch.gallery.indexing import pending_counts
@@ -17,15 +19,15 @@ from citysearch.research.queries import active_model_or_refuse, model_named
 from units.models import Camera
 
 
-class Command(BaseCommand):
-    help = (
+class Command(TranslatedCommand):
+    help = gettext_lazy(
         "Extract the features of every crop that has none. With --model, for another version than the active one, "
         "which stays searchable meanwhile. Ctrl-C keeps what is committed; running it again goes on."
-    )
+    )  # type: ignore[assignment]
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--model", default="", help="name, id or checksum (default: the active version)")
-        parser.add_argument("--cameras", default="", metavar="CODE,CODE,...", help="only these cameras")
+        parser.add_argument("--model", default="", help=_("name, id or checksum (default: the active version)"))
+        parser.add_argument("--cameras", default="", metavar="CODE,CODE,...", help=_("only these cameras"))
         add_progress_option(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:

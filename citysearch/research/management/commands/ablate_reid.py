@@ -7,8 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
+from citysearch.commanding import TranslatedCommand
 from citysearch.progress import Bar, add_progress_option, bar
 from citysearch.research.commanding import add_bundle_options, chosen_bundle, refusals
 from reid_engine.data import READERS
@@ -20,22 +23,24 @@ if TYPE_CHECKING:
     from reid_engine.training.frozen import Frozen
 
 
-class Command(BaseCommand):
-    help = (
+class Command(TranslatedCommand):
+    help = gettext_lazy(
         "Train diff attention alone, over frozen features, with each input transform and each MLP ratio, and compare "
         "them with plain cosine. After Ctrl-C the same command goes on; finished rows are kept."
-    )
+    )  # type: ignore[assignment]
 
     def add_arguments(self, parser: CommandParser) -> None:
         source = parser.add_mutually_exclusive_group(required=True)
-        source.add_argument("--data", help="folder of the data set, its features taken by the bundle")
-        source.add_argument("--features", type=Path, help="folder of .npy features with ids, instead of a data set")
-        parser.add_argument("--format", default="market1501", choices=READERS, help="its format (default: %(default)s)")
+        source.add_argument("--data", help=_("folder of the data set, its features taken by the bundle"))
+        source.add_argument("--features", type=Path, help=_("folder of .npy features with ids, instead of a data set"))
+        parser.add_argument(
+            "--format", default="market1501", choices=READERS, help=_("its format (default: %(default)s)")
+        )
         add_ablation_options(parser)
         add_bundle_options(parser)
         table = parser.add_mutually_exclusive_group()
-        table.add_argument("--json", dest="table", action="store_const", const="json", help="print JSON")
-        table.add_argument("--csv", dest="table", action="store_const", const="csv", help="print CSV")
+        table.add_argument("--json", dest="table", action="store_const", const="json", help=_("print JSON"))
+        table.add_argument("--csv", dest="table", action="store_const", const="csv", help=_("print CSV"))
         parser.set_defaults(table="markdown")
         add_progress_option(parser)
 
@@ -57,14 +62,14 @@ class Command(BaseCommand):
         folder: Path | None = options["features"]
         bundle = None if folder is not None else chosen_bundle(options["bundle"], options["model"])
         places = (options["data"], options["format"], bundle, options["device"], options["threads"] or None)
-        progress: Bar[object] = bar(label="pictures", shown=not options["no_progress"])
+        progress: Bar[object] = bar(label=_("pictures"), shown=not options["no_progress"])
         with progress:
             return Source(folder, *places).frozen(options["out"], progress.update)
 
     def _ablated(self, ablation: Ablation, frozen: Frozen, options: dict[str, Any]) -> Ablated:
         from reid_engine.training.ablate import ablate
 
-        progress: Bar[object] = bar(label="epochs", shown=not options["no_progress"])
+        progress: Bar[object] = bar(label=_("epochs"), shown=not options["no_progress"])
         with progress:
             return ablate(ablation, frozen, options["out"], progress.update)
 
@@ -77,5 +82,5 @@ def stopping(out: Path) -> Iterator[None]:
     except TrainingStopped as stop:
         raise CommandError(str(stop), returncode=130) from stop
     except KeyboardInterrupt:
-        text = f"interrupted; what was finished is in {out}; start the same command again to go on"
-        raise CommandError(text, returncode=130) from None
+        text = _("interrupted; what was finished is in %(folder)s; start the same command again to go on")
+        raise CommandError(text % {"folder": out}, returncode=130) from None

@@ -8,9 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
+from citysearch.commanding import TranslatedCommand
 from citysearch.progress import Bar, add_progress_option, bar
 from citysearch.research.commanding import add_bundle_options, chosen_bundle, refusals
 from reid_engine.data import READERS, read
@@ -22,16 +24,18 @@ if TYPE_CHECKING:
 SUFFIXES = {".md": "markdown", ".csv": "csv", ".json": "json"}
 
 
-class Command(BaseCommand):
-    help = "Measure a bundle on a data set by the very steps a search takes, and print the table."
+class Command(TranslatedCommand):
+    help = gettext_lazy("Measure a bundle on a data set by the very steps a search takes, and print the table.")  # type: ignore[assignment]
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--data", required=True, help="folder of the data set")
-        parser.add_argument("--format", default="market1501", choices=READERS, help="its format (default: %(default)s)")
+        parser.add_argument("--data", required=True, help=_("folder of the data set"))
+        parser.add_argument(
+            "--format", default="market1501", choices=READERS, help=_("its format (default: %(default)s)")
+        )
         add_bundle_options(parser)
         table = parser.add_mutually_exclusive_group()
-        table.add_argument("--json", dest="table", action="store_const", const="json", help="print JSON")
-        table.add_argument("--csv", dest="table", action="store_const", const="csv", help="print CSV")
+        table.add_argument("--json", dest="table", action="store_const", const="json", help=_("print JSON"))
+        table.add_argument("--csv", dest="table", action="store_const", const="csv", help=_("print CSV"))
         parser.add_argument(
             "--out",
             type=Path,
@@ -64,7 +68,7 @@ class Command(BaseCommand):
         from reid_engine.evaluation.evaluate import rows_of, study
 
         engine = Engine(bundle, device=options["device"], exhaustive_rows=rows_of(dataset))
-        progress: Bar[object] = bar(label="pictures", shown=not options["no_progress"])
+        progress: Bar[object] = bar(label=_("pictures"), shown=not options["no_progress"])
         with progress:
             return study(engine, dataset, progress.update, again=options["rerank"])
 

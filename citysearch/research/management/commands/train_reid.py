@@ -7,7 +7,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
+from citysearch.commanding import TranslatedCommand
 from citysearch.progress import Bar, add_progress_option, bar
 from citysearch.research.commanding import refusals
 from citysearch.research.services import model_register
@@ -16,12 +19,16 @@ from reid_engine.options import add_train_options, check_paths, train_config
 from reid_engine.training.config import TrainConfig
 
 
-class Command(BaseCommand):
-    help = "Train a backbone with diff attention and write one bundle. After Ctrl-C the same command goes on."
+class Command(TranslatedCommand):
+    help = gettext_lazy(
+        "Train a backbone with diff attention and write one bundle. After Ctrl-C the same command goes on."
+    )  # type: ignore[assignment]
 
     def add_arguments(self, parser: CommandParser) -> None:
         add_train_options(parser)
-        parser.add_argument("--register", action="store_true", help="register the bundle as a model version when done")
+        parser.add_argument(
+            "--register", action="store_true", help=_("register the bundle as a model version when done")
+        )
         add_progress_option(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -30,20 +37,20 @@ class Command(BaseCommand):
             path = self._train(config, shown=not options["no_progress"])
             self.stdout.write(str(path))
             if options["register"]:
-                self.stdout.write(f"registered {model_register(path).name}")
+                self.stdout.write(_("registered %(model)s") % {"model": model_register(path).name})
 
     def _train(self, config: TrainConfig, shown: bool) -> Path:
         from reid_engine.training.run import train
 
-        progress: Bar[object] = bar(label="training", shown=shown)
+        progress: Bar[object] = bar(label=_("training"), shown=shown)
         try:
             with progress:
                 return train(config, Teller(self, progress))
         except TrainingStopped as stop:
             raise CommandError(str(stop), returncode=130) from stop
         except KeyboardInterrupt:
-            text = f"interrupted; start the same command again to go on from the last checkpoint in {config.out}"
-            raise CommandError(text, returncode=130) from None
+            text = _("interrupted; start the same command again to go on from the last checkpoint in %(folder)s")
+            raise CommandError(text % {"folder": config.out}, returncode=130) from None
 
 
 class Teller:
@@ -53,12 +60,12 @@ class Teller:
         self.command, self.progress = command, progress
 
     def __call__(self, epoch: int, epochs: int, step: int, steps: int, values: dict[str, float]) -> None:
-        self.progress.label = f"epoch {epoch}/{epochs}"
+        self.progress.label = _("epoch %(epoch)d/%(epochs)d") % {"epoch": epoch, "epochs": epochs}
         if steps:
             done = (epoch - 1) * steps + step
             self.progress.update(done, epochs * steps, note=said(values, ("loss", "images_per_second")))
         else:
-            self.command.stderr.write(f"epoch {epoch}/{epochs}: {said(values, tuple(values))}")
+            self.command.stderr.write(f"{self.progress.label}: {said(values, tuple(values))}")
 
 
 def said(values: dict[str, float], names: tuple[str, ...]) -> str:
