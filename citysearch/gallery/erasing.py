@@ -24,7 +24,7 @@ from citysearch.gallery.indexing import (
 )
 from citysearch.gallery.models import Crop, GalleryImport, Segment
 from citysearch.gallery.queries import crops_locked
-from citysearch.gallery.signals import Trace, crops_erasing, traces_of
+from citysearch.gallery.signals import Trace, crops_erasing, purge_due, traces_of
 from citysearch.gallery.spool import spool_purge
 from reid_engine.errors import StoreCorrupt
 from reid_engine.store import SegmentStore
@@ -85,7 +85,8 @@ def crops_purge(
 
     Units that say nothing inherit; where none does, RETENTION_DAYS holds. Imports that have no crop left and are as
     old go too, and so do archives that an import which failed has left waiting for RETENTION_DAYS: they hold the same
-    pictures. With `dry_run` nothing is erased and `erased["crops"]` says what would be.
+    pictures. What the apps above keep of people goes as well (photos of old
+    searches). With `dry_run` nothing is erased and `erased["crops"]` says what would be.
     """
     now = now or timezone.now()
     days = retention_days()
@@ -96,15 +97,25 @@ def crops_purge(
     oldest = now - timedelta(days=max(days.values(), default=settings.RETENTION_DAYS))
     GalleryImport.objects.filter(finished_at__lt=oldest, crops__isnull=True).delete()
     spool_purge(now - timedelta(days=settings.RETENTION_DAYS))
-    return report
+    return _with_traces(report, traces_of(purge_due, now=now))
 
 
 def retention_days() -> dict[int, int]:
     """camera id -> days its crops are kept."""
-    units = Unit.objects.filter(retention_days__isnull=False)
-    stated = {unit.path: int(unit.retention_days or 0) for unit in units}
+    stated = _stated_days()
     cameras = Camera.objects.order_by().values_list("id", "unit__path")
     return {camera_id: _nearest(path, stated) for camera_id, path in cameras}
+
+
+def units_retention_days(paths: Iterable[str]) -> dict[str, int]:
+    """path of a unit -> days that what was recorded in it is kept."""
+    stated = _stated_days()
+    return {path: _nearest(path, stated) for path in paths}
+
+
+def _stated_days() -> dict[str, int]:
+    units = Unit.objects.filter(retention_days__isnull=False)
+    return {unit.path: int(unit.retention_days or 0) for unit in units}
 
 
 def _nearest(path: str, stated: dict[str, int]) -> int:
@@ -112,6 +123,14 @@ def _nearest(path: str, stated: dict[str, int]) -> int:
         if path[:end] in stated:
             return stated[path[:end]]
     return int(settings.RETENTION_DAYS)
+
+
+def _with_traces(report: ErasureReport, traces: Iterable[Trace]) -> ErasureReport:
+    erased, left = Counter(report.erased), Counter(report.left)
+    for trace in traces:
+        erased[trace.word] += trace.erased
+        left[trace.word] += trace.left()
+    return ErasureReport(dict(erased), dict(left))
 
 
 def _older_than(camera_id: int, moment: datetime) -> Iterable[Crop]:

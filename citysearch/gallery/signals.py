@@ -20,9 +20,12 @@ class Trace:
 
 def traces_of(signal: Signal, **facts: Any) -> list[Trace]:
     """Send the signal and collect what its receivers answer. What one of them raises goes up."""
-    return [trace for _receiver, trace in signal.send(Trace, **facts) if isinstance(trace, Trace)]
+    answers: list[tuple[Any, Any]] = signal.send(Trace, **facts)
+    return [trace for _receiver, trace in answers]
 
 
 # Receivers take `ids` and return a Trace. Sent in the transaction that erases these crops, while their rows still say
 # what names them: what a receiver stores of crops beside foreign keys goes with them or not at all.
 crops_erasing = Signal()
+# Receivers take `now` and return a Trace, after having removed what they keep of people beyond its retention.
+purge_due = Signal()

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
@@ -43,7 +44,7 @@ def photos_check(files: Sequence[bytes]) -> list[CheckedPhoto]:
 
 def photos_store(search: Search, photos: Sequence[CheckedPhoto]) -> None:
     """Write the files and their rows; the caller's transaction makes the rows visible."""
-    folder = photos_folder(search)
+    folder = photos_folder(search.pk)
     folder.mkdir(parents=True, exist_ok=True)
     for position, photo in enumerate(photos):
         (folder / f"{position}{photo.suffix}").write_bytes(photo.data)
@@ -72,13 +73,17 @@ def photos_load(search: Search) -> list[Image.Image]:
     return [load_photo(photo_file(photo).read_bytes()) for photo in search.photos.all()]
 
 
-def photos_remove(search: Search) -> None:
-    """Delete the files; those already gone are no error."""
-    shutil.rmtree(photos_folder(search), ignore_errors=True)
+def photos_remove(pk: UUID) -> None:
+    """Delete the files of a search; those already gone are no error."""
+    shutil.rmtree(photos_folder(pk), ignore_errors=True)
 
 
-def photos_folder(search: Search) -> Path:
-    return Path(settings.MEDIA_ROOT) / "photos" / str(search.pk)
+def photos_folder(pk: UUID) -> Path:
+    return photos_root() / str(pk)
+
+
+def photos_root() -> Path:
+    return Path(settings.MEDIA_ROOT) / "photos"
 
 
 def photo_file(photo: SearchPhoto) -> Path:

@@ -355,12 +355,15 @@ def search_rescore(pk: UUID) -> bool:
     """Rank everything again with the query moved by the verdicts, and draw the path anew.
 
     True when more verdicts came in meanwhile, or a crop was erased: then it is to be done again. The finished parts
-    are ranked, so a cancelled search stays as partial as it is; crops with a verdict stay among the candidates wherever they rank.
+    are ranked, so a cancelled search stays as partial as it is; crops with a verdict stay among the candidates
+    wherever they rank. Where the query features are gone with their retention, only the path is drawn anew.
     """
     search = Search.objects.select_related("unit", "model_version", "user").get(pk=pk)
     newest = newest_verdict(search.pk)
     if search.state not in (State.DONE, State.CANCELLED) or newest <= search.scored_verdict:
         return False
+    if search.features is None:
+        return not _redraw(search, newest) or newest_verdict(search.pk) > newest
     verdicts = latest_verdicts(search)
     found, cameras = _rescored(search, verdicts)
     sightings = sightings_of([row.hit for row in found], cameras, verdicts)
@@ -444,19 +447,22 @@ def search_redraw(pk: UUID) -> None:
         _redraw(search, search.scored_verdict)
 
 
-def _redraw(search: Search, newest: int) -> None:
-    """Draw from the candidates as they are ranked, with the verdicts up to `newest` taken account of."""
+def _redraw(search: Search, newest: int) -> bool:
+    """Draw from the candidates as they are ranked; `newest` is the last verdict that the path takes account of.
+
+    False when a crop was erased meanwhile: nothing is stored, and whoever erased it has the search drawn again.
+    """
     hits, cameras = _stored_hits(search, None)
     sightings = sightings_of(hits, cameras, latest_verdicts(search))
     path = path_of(sightings, cameras)
     with transaction.atomic():
-        # Whoever erases another one meanwhile has the search drawn again; who scores it again draws it himself.
         if not _all_there(hit.crop_id for hit in hits):
-            return
+            return False
         as_read = Search.objects.filter(pk=search.pk, scored_verdict=search.scored_verdict)
         if as_read.update(trajectory=path, scored_verdict=newest):
             _sightings_store(search, hits, sightings)
             Search.objects.filter(pk=search.pk).update(counts=_counts(search.pk))
+    return True
 
 
 def latest_verdicts(search: Search) -> dict[int, Said]:

@@ -1,16 +1,18 @@
-"""What the gallery, which lies below, asks of the searches (citysearch.gallery.signals)."""
+"""What the gallery, which lies below, asks of the searches (citysearch.gallery.signals); and deleted searches."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection
+from datetime import datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models.signals import post_delete
 
-from citysearch.gallery.signals import Trace, crops_erasing
+from citysearch.gallery.signals import Trace, crops_erasing, purge_due
 from citysearch.searches.models import Candidate, Search
 
 
@@ -26,8 +28,24 @@ def crops_forget(sender: Any, ids: Collection[int], **kwargs: Any) -> Trace:
     return Trace("paths", len(changed), partial(_naming, changed, ids))
 
 
+def photos_forget(sender: Any, now: datetime, **kwargs: Any) -> Trace:
+    """Remove the photos and query features that are beyond their retention, and photos that no search names."""
+    from citysearch.searches.forgetting import photos_due, photos_purge
+
+    return Trace("photos", photos_purge(now), lambda: len(photos_due(now)))
+
+
+def folder_forget(sender: Any, instance: Search, **kwargs: Any) -> None:
+    """The photos of a deleted search go once that is committed."""
+    from citysearch.searches.photos import photos_remove
+
+    transaction.on_commit(partial(photos_remove, instance.pk), robust=True)
+
+
 def connect() -> None:
     crops_erasing.connect(crops_forget, dispatch_uid="searches")
+    purge_due.connect(photos_forget, dispatch_uid="searches")
+    post_delete.connect(folder_forget, sender=Search, dispatch_uid="searches")
 
 
 def _sightings_showing(ids: Collection[int]) -> dict[UUID, set[int]]:

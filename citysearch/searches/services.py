@@ -181,7 +181,7 @@ def _search_create(
             transaction.on_commit(lambda: _hand_over(tasks.search_run, search.pk), robust=True)
     except Exception as error:
         # Whatever failed, no row names the photos: nobody would ever remove them.
-        photos_remove(search)
+        photos_remove(search.pk)
         if not isinstance(error, OSError):
             raise
         raise Unavailable(
