@@ -90,13 +90,17 @@ class CropUploadSerializer(serializers.Serializer):
 
 
 class UploadResultSerializer(serializers.Serializer):
-    """What became of one file: `code` is added, known, or why it was refused."""
+    """What became of one file; where refused, `code` says why, `reason` in the reader's words, `message` in detail."""
 
     name = serializers.CharField()
     state = serializers.ChoiceField(["added", "known", "refused"])
     code = serializers.CharField()
+    reason = serializers.SerializerMethodField()
     message = serializers.CharField()
     crop = serializers.IntegerField(source="crop_id", allow_null=True)
+
+    def get_reason(self, result: Any) -> str:
+        return str(REASONS.get(result.code, ""))
 
 
 class UploadReportSerializer(serializers.Serializer):

@@ -167,6 +167,7 @@ def test_uploads_answer_file_by_file(
         ("twice.jpg", "known"),
         ("big.jpg", "too_large"),
     ]
+    assert [row["reason"] for row in body["results"]][1:3] == ["", "Not a JPEG, PNG or WEBP picture."]
     crop = Crop.objects.get(pk=body["results"][0]["crop"])
     assert crop.captured_at == NOON and crop.gallery_import_id == body["gallery_import"]
     assert GalleryImport.objects.get(pk=body["gallery_import"]).lines.count() == 3
