@@ -1,4 +1,4 @@
-"""Who sees model versions: researchers and administrators. Administrators choose the active one."""
+"""Who sees model versions: researchers and administrators. Administrators of a whole city choose the active one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models import QuerySet
 
 from citysearch.research.models import ModelVersion
-from units.access import roles_of
+from units.access import roles_of, units_of
 from units.models import Role
 
 User = AbstractBaseUser | AnonymousUser
@@ -18,8 +18,12 @@ def may_read(user: User) -> bool:
 
 
 def may_activate(user: User) -> bool:
-    """Whether the user may choose the version that searches use."""
-    return Role.ADMINISTRATOR in roles_of(user)
+    """Whether the user may choose the version that every search uses: it is nobody's who administers a part only."""
+    return units_of(user, Role.ADMINISTRATOR).filter(depth=1).exists() or _is_superuser(user)
+
+
+def _is_superuser(user: User) -> bool:
+    return user.is_active and bool(getattr(user, "is_superuser", False))
 
 
 def versions_of(user: User) -> QuerySet[ModelVersion]:

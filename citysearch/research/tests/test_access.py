@@ -84,6 +84,17 @@ def test_only_administrators_activate(administrator: Any, researcher: Any, opera
     assert [may_read(user) for user in (administrator, researcher, operator)] == [True, True, False]
 
 
+def test_who_administers_a_part_of_the_city_does_not_choose_the_model_of_all(administrator: Any, city: Any) -> None:
+    from units.models import Membership, Unit
+
+    Membership.objects.filter(user=administrator).update(unit=Unit.objects.exclude(pk=city.pk).order_by("path")[0])
+    assert not may_activate(administrator) and may_read(administrator)
+    administrator.is_superuser = True
+    assert may_activate(administrator)
+    administrator.is_active = False
+    assert not may_activate(administrator)
+
+
 def test_the_administrators_page_shows_figures_and_takes_no_typing(administrator: Any, version: ModelVersion) -> None:
     client = Client()
     client.force_login(administrator)
