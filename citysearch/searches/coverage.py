@@ -8,8 +8,8 @@ Marks of a camera that was searched all the same: offline, maintenance, partly_i
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 from operator import or_
@@ -31,14 +31,14 @@ FAR_FUTURE = 2.5e11  # seconds; the year 9892, near the last moment a datetime c
 
 
 def coverage_of(
-    unit: Unit, permitted: set[int], version: ModelVersion, windows: Sequence[Window] | None
+    unit: Unit, permitted: set[int], version: ModelVersion, times: Callable[[Unit], Sequence[Window] | None]
 ) -> dict[str, Any]:
-    """Coverage of a search of the unit (module docstring). `windows` are the searched times, None for any time.
+    """Coverage of a search of the unit (module docstring). `times` gives the searched times of a part's unit.
 
     No statement names cameras one by one: a city has more of them than a statement may name.
     """
     cameras = list(cameras_under(unit).select_related("unit"))
-    reasons = _reasons(unit, cameras, permitted, version, windows)
+    reasons = _reasons(unit, cameras, permitted, version, times)
     marks = _marks([camera for camera in cameras if camera.pk not in reasons], version)
     lines = [_line(camera, reasons, marks) for camera in cameras if camera.pk in reasons or camera.pk in marks]
     return {
@@ -65,13 +65,13 @@ def _reasons(
     cameras: Sequence[Camera],
     permitted: set[int],
     version: ModelVersion,
-    windows: Sequence[Window] | None,
+    times: Callable[[Unit], Sequence[Window] | None],
 ) -> dict[int, str]:
     """{camera id: why it is skipped}; the first reason that holds, in the order of the module docstring."""
     holding = _with_crops(unit)
     indexed = indexed_ids(unit, version)
     elsewhere = set(_segments(unit).values_list("camera_id", flat=True).distinct()) - indexed
-    in_time = holding if windows is None else _with_crops_within(unit, cameras, windows)
+    in_time = _in_time(unit, cameras, holding, times)
     checks = (
         ("no_permission", lambda pk: pk not in permitted),
         ("no_crops", lambda pk: pk not in holding),
@@ -99,17 +99,46 @@ def _with_crops(unit: Unit) -> set[int]:
     return set(cameras_under(unit).filter(holding).order_by().values_list("pk", flat=True))
 
 
-def _with_crops_within(unit: Unit, cameras: Sequence[Camera], windows: Sequence[Window]) -> set[int]:
-    """Cameras with a crop between the first window's start and the last one's end, each by its own clock."""
-    if not windows:
-        return set()
+def part_units(unit: Unit, paths: Iterable[str]) -> list[Unit]:
+    """The children of the unit at or above these unit paths, in tree order; the unit itself for its very own."""
+    length = len(unit.path) + Unit.steplen
+    return list(Unit.objects.filter(path__in={path[:length] for path in paths}).order_by("path"))
+
+
+def part_cameras(unit: Unit, part: Unit, field: str = "unit") -> Q:
+    """The cameras (rows whose `field` leads to the camera's unit) of one part of a search of the unit."""
+    return Q(**{field: part}) if part.pk == unit.pk else below([part.path], f"{field}__path")
+
+
+def _in_time(
+    unit: Unit, cameras: Sequence[Camera], holding: set[int], times: Callable[[Unit], Sequence[Window] | None]
+) -> set[int]:
+    """The cameras with a crop in the times that are searched in their part."""
+    by_part: dict[str, set[Camera]] = defaultdict(set)
+    length = len(unit.path) + Unit.steplen
+    for camera in cameras:
+        if camera.pk in holding:
+            by_part[camera.unit.path[:length]].add(camera)
+    found: set[int] = set()
+    for part in part_units(unit, by_part):
+        here, windows = by_part[part.path], times(part)
+        rows = Crop.objects.filter(part_cameras(unit, part, "camera__unit")).order_by()
+        found |= {camera.pk for camera in here} if windows is None else _with_crops_within(rows, here, windows)
+    return found
+
+
+def _with_crops_within(crops: QuerySet[Crop], cameras: Collection[Camera], windows: Sequence[Window]) -> set[int]:
+    """Those of the cameras with one of the crops in any of the windows, each by its own clock."""
+    offsets = sorted({camera.clock_offset_s for camera in cameras})
     conditions = [
-        Q(camera__clock_offset_s=offset) & _between(windows[0][0] + offset, windows[-1][1] + offset)
-        for offset in sorted({camera.clock_offset_s for camera in cameras})
+        Q(camera__clock_offset_s=offset) & _between(start + offset, end + offset)
+        for offset in offsets
+        for start, end in windows
     ]
-    crops = Crop.objects.filter(below([unit.path], "camera__unit__path")).order_by()
     found: set[int] = set()
     for start in range(0, len(conditions), CONDITIONS_AT_ONCE):
+        if len(found) == len(cameras):
+            break
         some = reduce(or_, conditions[start : start + CONDITIONS_AT_ONCE])
         found |= set(crops.filter(some).values_list("camera_id", flat=True).distinct())
     return found

@@ -10,6 +10,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 from uuid import UUID
 
@@ -25,7 +26,7 @@ from citysearch.gallery.models import Crop
 from citysearch.gallery.queries import crops_locked, gallery_of
 from citysearch.research.models import ModelVersion
 from citysearch.searches.access import searchable_cameras
-from citysearch.searches.coverage import Window, coverage_of, indexed_ids
+from citysearch.searches.coverage import Window, coverage_of, indexed_ids, part_cameras, part_units
 from citysearch.searches.models import Candidate, Search, SearchPart, Verdict
 from citysearch.searches.paths import path_of, sightings_of
 from citysearch.searches.photos import photos_load
@@ -85,7 +86,7 @@ def _parts_create(search: Search) -> None:
         return
     inside = below([search.unit.path], "unit__path")
     permitted = set(searchable_cameras(search.user).filter(inside).values_list("pk", flat=True))
-    coverage = coverage_of(search.unit, permitted, model_of(search), _windows(search, search.unit))
+    coverage = coverage_of(search.unit, permitted, model_of(search), partial(_windows, search))
     indexed = indexed_ids(search.unit, model_of(search)) & permitted
     _check_something_to_search(coverage, indexed)
     units = _part_units(search.unit, indexed)
@@ -111,11 +112,9 @@ def _check_something_to_search(coverage: Mapping[str, Any], indexed: set[int]) -
 
 
 def _part_units(unit: Unit, cameras: Collection[int]) -> list[int]:
-    """The children of the unit that hold these cameras, in tree order; the unit itself for its very own cameras."""
-    length = len(unit.path) + Unit.steplen
+    """The parts that hold these cameras, in tree order."""
     places = cameras_under(unit).order_by().values_list("pk", "unit__path")
-    paths = {path[:length] for pk, path in places if pk in cameras}
-    return list(Unit.objects.filter(path__in=paths).order_by("path").values_list("pk", flat=True))
+    return [part.pk for part in part_units(unit, {path for pk, path in places if pk in cameras})]
 
 
 def _features_extract(search: Search) -> None:
@@ -180,7 +179,7 @@ def _part_cameras(search: Search, part: SearchPart) -> dict[int, Camera]:
     started it may have ended, which must not take the hits from his colleagues.
     """
     allowed = Camera.objects.select_related("unit") if search.state in CLOSED else searchable_cameras(search.user)
-    own = Q(unit=part.unit) if part.unit_id == search.unit_id else below([part.unit.path], "unit__path")
+    own = part_cameras(search.unit, part.unit)
     indexed = indexed_ids(part.unit, model_of(search))
     return {camera.pk: camera for camera in allowed.filter(own) if camera.pk in indexed}
 

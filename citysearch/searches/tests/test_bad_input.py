@@ -12,7 +12,7 @@ import pytest
 from citysearch.gallery.models import Crop
 from citysearch.searches.models import Search
 from citysearch.searches.tests import cast
-from units.models import Camera, Unit
+from units.models import Camera, SensorReading, Unit
 
 pytestmark = pytest.mark.django_db
 
@@ -249,3 +249,21 @@ def test_messages_come_in_the_language_of_the_reader(start: Any, api: Any, city:
     with override("zh-hans"):
         told = error_words({"code": "broker_gone", "stage": "check", "message": "raw"})
     assert told is not None and told["detail"] == "raw" and told["message"] != "raw"
+
+
+def test_coverage_says_of_each_camera_what_its_own_part_searches(
+    start: Any, api: Any, city: Any, gallery: list[Any]
+) -> None:
+    """Every district is searched while it was busy itself: the first one early, the second one late."""
+    for district, busy in zip(Unit.objects.filter(depth=2).order_by("path"), (-600, 4800), strict=True):
+        for seconds in range(-600, 7200, 1800):
+            moment = cast.NOON + timedelta(seconds=seconds)
+            SensorReading.objects.create(unit=district, kind="footfall", value=9 * (seconds == busy), time=moment)
+    pk = start(city, conditions='[{"kind": "footfall", "op": ">", "value": 5}]').json()["id"]
+    coverage = api.get(f"/api/v1/searches/{pk}/").json()["coverage"]
+    hits = api.get(f"/api/v1/searches/{pk}/hits/?collapse=none").json()["results"]
+    seen = {hit["camera"]["code"] for hit in hits}
+    assert seen == {"cam-1", "cam-4"} and coverage["searched"] == 2
+    assert {line["code"]: line["reason"] for line in coverage["list"]} == dict.fromkeys(
+        ("cam-2", "cam-3"), "no_crops_in_period"
+    )
