@@ -35,12 +35,16 @@ def is_administrator(user: User) -> bool:
 
 
 def imports_of(user: User) -> QuerySet[GalleryImport]:
-    """The imports an administrator started, and those that brought crops to cameras he administers."""
+    """The imports an administrator started, and those that brought crops to cameras he administers and no others.
+
+    The lines of an import name pictures and cameras: one that went to others too is not his to read.
+    """
     rows = GalleryImport.objects.select_related("user")
     if getattr(user, "is_superuser", False):
         return rows
     if not is_administrator(user):
         return rows.none()
-    cameras: QuerySet[Camera] = cameras_of(user, Role.ADMINISTRATOR)
-    crops = Crop.objects.filter(gallery_import=OuterRef("pk"), camera__in=cameras.order_by())
-    return rows.filter(Q(user_id=user.pk) | Exists(crops))
+    cameras: QuerySet[Camera] = cameras_of(user, Role.ADMINISTRATOR).order_by()
+    crops = Crop.objects.filter(gallery_import=OuterRef("pk")).order_by()
+    own, others = crops.filter(camera__in=cameras), crops.exclude(camera__in=cameras)
+    return rows.filter(Q(user_id=user.pk) | (Exists(own) & ~Exists(others)))

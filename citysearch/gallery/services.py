@@ -138,7 +138,7 @@ def import_run(
     """Do a queued import, or again one that was killed or failed. Raises Conflict when it is done already."""
     _import_begin(row)
     with _import_ended(row):
-        cameras = {camera.code: camera for camera in _cameras_for(row)}
+        cameras = {camera.code: camera for camera in _cameras_for(row, source)}
         if not cameras:
             raise ServiceError(_("There is no camera yet to put crops behind. Add cameras first, or run demo_city."))
         names = dict(camera_map or _camera_map_of(row.layout, cameras))
@@ -243,8 +243,16 @@ def _import_ended(row: GalleryImport) -> Iterator[None]:
         _import_end(row, GalleryImport.State.DONE, "")
 
 
-def _cameras_for(row: GalleryImport) -> Iterable[Camera]:
-    return Camera.objects.all() if row.user is None else cameras_of(row.user, Role.ADMINISTRATOR)
+def _cameras_for(row: GalleryImport, source: Path) -> Iterable[Camera]:
+    """The cameras of whoever started the import; all of them for the command line, which names nobody.
+
+    An upload without a user is one whose user was deleted since: his rights went with him.
+    """
+    if row.user is not None:
+        return cameras_of(row.user, Role.ADMINISTRATOR)
+    if source == spool_path(row.pk):
+        raise ServiceError(_("There is nothing left to import; upload the archive again."))
+    return Camera.objects.all()
 
 
 def _camera_map_of(layout: str, cameras: Iterable[str]) -> dict[str, str]:

@@ -286,6 +286,10 @@ def test_people_are_added_and_changed_but_never_made_more(east_staff, operator, 
     assert seen == {"administrator", "operator-east", "stranger"}
     for hidden in (operator, admin_user):
         assert east_staff.get(reverse("admin:auth_user_change", args=[hidden.pk])).status_code == 302
+        words = {"password1": "a word of mine", "password2": "a word of mine", "usable_password": "true"}
+        taken = east_staff.post(reverse("admin:auth_user_password_change", args=[hidden.pk]), words)
+        hidden.refresh_from_db()
+        assert taken.status_code in (302, 403, 404) and not hidden.check_password("a word of mine")
     address = reverse("admin:auth_user_change", args=[operator_east.pk])
     data = {"username": "operator-east", "first_name": "Ada", "is_active": "on", "is_superuser": "on", "groups": ["1"]}
     east_staff.post(address, data)

@@ -293,6 +293,10 @@ def test_imports_are_seen_by_those_they_concern(cameras: list[Camera], administr
     other = services.import_create("zip", "other.zip", administrator)
     services.crops_add_bulk(cameras[2], items(1), services.import_create("folder", "east"))
     services.crops_add_bulk(cameras[0], items(1), services.import_create("folder", "west"))
+    both = services.import_create("folder", "both")
+    services.crops_add_bulk(cameras[0], items(1, start=50), both)
+    services.crops_add_bulk(cameras[2], items(1, start=50), both)
+    assert both.source in {row["source"] for row in client_of(administrator).get("/api/v1/imports/").json()["results"]}
     seen = {row["source"] for row in client_of(east).get("/api/v1/imports/").json()["results"]}
     assert seen == {"own.zip", "east"}
     assert client_of(east).get(f"/api/v1/imports/{other.pk}/").status_code == 404

@@ -109,6 +109,18 @@ def test_an_import_that_somebody_is_doing_is_left_to_him(
     assert Crop.objects.count() == 1
 
 
+def test_an_upload_whose_user_was_deleted_has_nobodys_rights(cameras: list[Any], no_broker: Queued) -> None:
+    from conftest import make_user
+    from units.models import Unit
+
+    east = make_user("east", "administrator", Unit.objects.get(code="330102"))
+    row = services.import_upload("day.zip", [archive()], east)
+    east.delete()
+    tasks.import_task(row.pk)
+    row.refresh_from_db()
+    assert row.state == "failed" and "upload the archive again" in row.message and not Crop.objects.exists()
+
+
 def test_a_worker_that_starts_takes_up_what_was_left(
     filled: list[Any], version: Any, no_broker: Queued, administrator: Any
 ) -> None:
