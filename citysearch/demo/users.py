@@ -42,6 +42,12 @@ def demo_password() -> str:
     return _own_password(Path(settings.VAR_DIR) / "demo_password")
 
 
+def printed_password_counts() -> bool:
+    """Whether any of the demo's users that are there can log in with the password every reader of the README knows."""
+    people = get_user_model().objects.filter(username__in=LOGINS, is_active=True)
+    return any(person.check_password(PASSWORD) for person in people)
+
+
 def _own_password(path: Path) -> str:
     """The password in this file, made at the first call and readable by its owner alone."""
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import ipaddress
 import time
 from argparse import ArgumentParser
 from pathlib import Path
@@ -43,8 +44,14 @@ class Command(TranslatedCommand):
             raise CommandError(
                 _("Port %(port)d is in use. Stop what listens there, or give --port.") % {"port": options["port"]}
             )
+        from citysearch.demo.users import PASSWORD, demo_password, printed_password_counts
+
+        if not options["no_demo"]:
+            _check_password(options["host"], demo_password() == PASSWORD)
         with _only_one(settings.VAR_DIR / "run" / "serve.lock"):
             self._prepare(options)
+            if not is_loopback(options["host"]):
+                _check_password(options["host"], printed_password_counts())
             self._run(options, started)
 
     def _prepare(self, options: dict[str, Any]) -> None:
@@ -76,6 +83,26 @@ class Command(TranslatedCommand):
         words = {"folder": settings.VAR_DIR / "log"}
         self.stdout.write(_("Logs: %(folder)s   Ctrl-C stops everything.") % words + "\n")
         self.stdout.flush()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens there; a name other than localhost may be anything."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_password(host: str, is_printed: bool) -> None:
+    """Nobody but this machine may reach users whose password stands in the README."""
+    if is_printed and not is_loopback(host):
+        raise CommandError(
+            _(
+                "Others can reach %(host)s, and the demo's users have the password of the README. Set DEMO_PASSWORD "
+                "before the first start, or change their passwords (manage.py changepassword NAME)."
+            )
+            % {"host": host}
+        )
 
 
 def _start(supervisor: Supervisor, options: dict[str, Any]) -> None:
