@@ -85,8 +85,8 @@ def crops_purge(
 
     Units that say nothing inherit; where none does, RETENTION_DAYS holds. Imports that have no crop left and are as
     old go too, and so do archives that an import which failed has left waiting for RETENTION_DAYS: they hold the same
-    pictures. What the apps above keep of people goes as well (photos of old
-    searches). With `dry_run` nothing is erased and `erased["crops"]` says what would be.
+    pictures. What the apps above keep of people goes as well (photos of old searches). With `dry_run` nothing is
+    erased and `erased["crops"]` says what would be.
     """
     now = now or timezone.now()
     days = retention_days()

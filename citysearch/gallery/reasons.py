@@ -30,6 +30,7 @@ ERASED = {
     "candidates": _("candidates"),
     "verdicts": _("verdicts"),
     "paths": _("paths"),
+    "photos": _("photos"),
 }
 
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.utils import timezone
 
 from citysearch.gallery.services import crops_purge
@@ -44,6 +45,14 @@ def test_photos_and_features_go_with_the_retention_of_the_unit(old: Search, api:
     answer = api.post(f"/api/v1/searches/{old.pk}/rerun/")
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "bad_photo")
     assert crops_purge().erased["photos"] == 0
+
+
+def test_the_command_removes_photos_where_no_crop_is_due(old: Search, capsys: pytest.CaptureFixture[str]) -> None:
+    Unit.objects.filter(pk=old.unit_id).update(retention_days=30)
+    Unit.objects.exclude(pk=old.unit_id).update(retention_days=36500)
+    call_command("purge_gallery")
+    assert "0 crops are older" in (printed := capsys.readouterr().out) and "photos: 1 -> 0" in printed
+    assert not photos_folder(old.pk).exists()
 
 
 def test_a_search_that_still_runs_keeps_its_photo(old: Search, settings: Any) -> None:

@@ -29,7 +29,7 @@ class Command(TranslatedCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         due = services.crops_purge(dry_run=True).erased["crops"]
         self.stdout.write(_("%(count)d crops are older than they may be kept.") % {"count": due})
-        if options["dry_run"] or not due:
+        if options["dry_run"]:
             return
         with refusals(), shown_progress(_("erased"), options, total=due) as progress:
             report = services.crops_purge(progress=progress)
