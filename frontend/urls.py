@@ -11,6 +11,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("login/", views.Login.as_view(), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("language/", set_language, name="set_language"),
+    # The admin's and the API's pages name no icon; browsers then ask here.
+    path("favicon.ico", views.favicon, name="favicon"),
     path("strings.js", JavaScriptCatalog.as_view(), name="javascript-catalog"),
     path("search/<uuid:pk>", views.search, name="search"),
     path("search/<uuid:pk>/status", views.search_status, name="search-status"),

@@ -12,7 +12,8 @@ from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import LoginView
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.templatetags.static import static
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
@@ -37,6 +38,12 @@ def fragment(view: View) -> View:
         return HttpResponse(status=204, headers={"HX-Redirect": f"{reverse('login')}?{urlencode({'next': page})}"})
 
     return piece
+
+
+@require_safe
+def favicon(request: HttpRequest) -> HttpResponse:
+    """The mark: pages of the admin and of the API name no icon, browsers then ask for this one."""
+    return redirect(static("frontend/img/mark.svg"))
 
 
 class Login(LoginView):

@@ -375,3 +375,7 @@ def test_the_list_of_searches_costs_the_same_for_one_and_for_many(
         start(operator, city, case=f"case {number}")
     with django_assert_num_queries(len(once)):
         client.get("/searches/")
+
+
+def test_browsers_that_ask_for_an_icon_get_the_mark(client: Client) -> None:
+    assert client.get("/favicon.ico").headers["Location"].endswith("/mark.svg")
