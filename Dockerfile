@@ -6,7 +6,7 @@ COPY requirements.txt .
 RUN pip install -r requirements.txt
 COPY . .
 # Hashed names for static files; they lie in the image, outside the volume that holds the state.
-RUN VAR_DIR=/srv/build COLLECT_STATIC=true python manage.py collectstatic --noinput \
+RUN SECRET_KEY=only-while-static-files-are-collected VAR_DIR=/srv/build COLLECT_STATIC=true python manage.py collectstatic --noinput \
     && useradd --system --home /var/lib/citysearch citysearch \
     && install -d -o citysearch -g citysearch /var/lib/citysearch
 ENV STATIC_ROOT=/srv/build/static
