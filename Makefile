@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8000
 
-.PHONY: run test test-slow lint test-sqlite test-postgres messages documents clean
+.PHONY: run test test-slow lint test-sqlite test-postgres messages documents bench clean
 
 run: $(VENV)/.runtime
 	@exec $(BIN)/python manage.py serve --port $(PORT)
@@ -15,7 +15,7 @@ test: $(VENV)/.development lint test-sqlite test-postgres
 lint: $(VENV)/.development
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy reid_engine units citysearch frontend
+	$(BIN)/mypy reid_engine units citysearch frontend benchmarks
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
@@ -35,6 +35,10 @@ messages: $(VENV)/.development
 documents: $(VENV)/.development
 	$(BIN)/python -m citysearch.tests.documents
 
+# Every figure of docs/performance.md; some minutes each, on a machine that does nothing else.
+bench: $(VENV)/.bench
+	$(BIN)/python -m benchmarks all
+
 $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV) || { .ci/apt python3-venv && $(PYTHON) -m venv $(VENV); }
 	@$(BIN)/pip install --quiet --upgrade pip
@@ -47,6 +51,10 @@ $(VENV)/.runtime: requirements.txt | $(VENV)/bin/python
 $(VENV)/.development: requirements-dev.txt $(VENV)/.runtime
 	@$(BIN)/pip install --quiet -r requirements-dev.txt
 	@.ci/apt chromium gettext fonts-noto-cjk
+	@touch $@
+
+$(VENV)/.bench: requirements-bench.txt $(VENV)/.development
+	@$(BIN)/pip install --quiet -r requirements-bench.txt
 	@touch $@
 
 clean:

@@ -111,7 +111,7 @@ class Ranker:
         rows = self._scored(query, features, limit)
         exact = len(rows) == len(features)
         scored = features if exact else features[rows]
-        distances = self._of_rows(partial(exact_distances, self.attention, query), scored)
+        distances = self.distances(query, scored)
         best = _nearest(distances, ids[rows], limit)
         return Ranking(
             ids=np.asarray(ids[rows[best]], dtype=np.int64),
@@ -122,14 +122,22 @@ class Ranker:
             exact=exact,
         )
 
+    def distances(self, query: Vector, features: Features) -> Vector:
+        """The exact distance of every row: query (D,), features (N, D) -> (N,) float32, on all workers."""
+        return self._of_rows(partial(exact_distances, self.attention, query), features)
+
+    def most_alike(self, query: Vector, features: Features, count: int) -> Rows:
+        """The coarse stage: the `count` rows most alike by plain cosine, most alike first, on all workers."""
+        cosine = self._of_rows(partial(cosine_similarities, query), features)
+        return _nearest(-cosine, np.arange(len(cosine)), count)
+
     def _scored(self, query: Vector, features: Features, limit: int) -> Rows:
         """The rows worth the exact distance: all of them, or the shortlist of a gallery too large for that."""
         most = self.attention.exhaustive_rows if self.exhaustive_rows is None else self.exhaustive_rows
         shortlist = max(SHORTLIST_ROWS, SHORTLIST_FACTOR * limit)
         if len(features) <= max(most, shortlist):
             return np.arange(len(features))
-        cosine = self._of_rows(partial(cosine_similarities, query), features)
-        return np.sort(_nearest(-cosine, np.arange(len(cosine)), shortlist))
+        return np.sort(self.most_alike(query, features, shortlist))
 
     def _of_rows(self, work: Callable[[Features], Vector], features: Features) -> Vector:
         """`work` on the rows, shared among the workers in pieces of whole tiles."""

@@ -1,0 +1,53 @@
+"""Made rows and weights of the sizes that count; real ones where a figure is about quality, not speed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from reid_engine.ranking import Attention
+
+FOLDER = Path(__file__).parent.parent / "var" / "benchmarks"
+CHUNK = 1 << 16
+
+Features = NDArray[np.float16]
+Vector = NDArray[np.float32]
+
+
+def attention(dim: int, ratio: int, seed: int = 0) -> Attention:
+    """Tied weights of the default transform, large enough for the map to vary from pair to pair."""
+    torch.manual_seed(seed)
+    hidden = max(1, dim // ratio)
+    w1, w2 = torch.randn(hidden, dim) / dim**0.5, 2 * torch.randn(dim, hidden) / hidden**0.5
+    return Attention(w1, w2, 0.7, 0.3, 0.3, 0.1)
+
+
+def query(dim: int, seed: int = 1) -> Vector:
+    """One query vector (D,)."""
+    return np.random.default_rng(seed).standard_normal(dim, dtype=np.float32)
+
+
+def mapped(rows: int, dim: int) -> Features:
+    """Rows (N, D) float16 mapped from a file that is made once and kept below var/."""
+    path = FOLDER / f"rows-{rows}x{dim}.npy"
+    if not path.exists():
+        _make(path, rows, dim)
+    found: Features = np.load(path, mmap_mode="r")
+    return found
+
+
+def _make(path: Path, rows: int, dim: int) -> None:
+    """Normal numbers: one block of noise, turned and scaled anew for every chunk; speed does not see the values."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal((min(rows, CHUNK), dim), dtype=np.float32)
+    partial = path.with_suffix(".part")
+    target = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=(rows, dim))
+    for start in range(0, rows, CHUNK):
+        count = min(CHUNK, rows - start)
+        target[start : start + count] = np.roll(noise, int(rng.integers(dim)), axis=1)[:count] * rng.uniform(0.5, 2)
+    target.flush()
+    partial.rename(path)

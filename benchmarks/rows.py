@@ -1,0 +1,22 @@
+"""Which module measures which row; each has `measure(quick, rows) -> Figure`."""
+
+from __future__ import annotations
+
+import importlib
+
+from benchmarks.figure import Figure, Measure
+
+MODULES = {
+    "a": "exact_wide",
+    "b": "exact_narrow",
+    "d": "coarse",
+}
+# Needs what not every machine has: not part of `all`.
+APART = {"gpu": "gpu"}
+
+
+def measure(letter: str, quick: bool, rows: int | None) -> Figure:
+    """Measure one row. Raises KeyError for a letter there is not."""
+    module = importlib.import_module(f"benchmarks.{(MODULES | APART)[letter]}")
+    work: Measure = module.measure
+    return work(quick, rows)
