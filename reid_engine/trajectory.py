@@ -26,6 +26,7 @@ ON_FOOT = 3.0  # m/s
 BY_VEHICLE = 12.0
 CONFIRMED_BONUS = 8.0
 ETA = 0.5  # weight of travel times before feedback; 0 after
+ROWS_AT_ONCE = 16  # 16 x 2000 float64 are 256 KB: several such arrays fit a core's second-level cache
 MAX_SIGHTINGS = 2000  # beyond, the least likely are left out: the pairs would fill the memory, not change the path
 
 EARTH_RADIUS_M = 6_371_008.8
@@ -59,8 +60,9 @@ def build(
         return Trajectory((), (), 0.0)
     graph = _graph(nodes, ground_distance, 0.0 if has_feedback else ETA, v_max)
     kept = _consistent(graph)
-    chain, weight = _best_chain(graph.through(kept))
-    stops, legs = _confidences(graph.through(kept), chain)
+    through = graph.through(kept)
+    chain, weight = _best_chain(through)
+    stops, legs = _confidences(through, chain)
     return Trajectory(
         tuple(Stop(nodes[i].id, p) for i, p in zip(chain, stops, strict=True)),
         tuple(_leg(graph, i, j, p, ground_distance) for i, j, p in zip(chain, chain[1:], legs, strict=False)),
@@ -76,19 +78,37 @@ def great_circle(first: Place, second: Place) -> float:
 
 
 @dataclass(frozen=True)
-class _Graph:
-    """The sightings in time order and what may follow what. `gain` is eta * g and -inf where a hop is impossible.
+class _Hops:
+    """When and where each of the N sightings was, for any pair of them; seconds, metres.
 
-    All pair arrays are (N, N) with [i, j] for the hop from i to j, i before j; `slack` is the sum of both clocks'
-    uncertainty in seconds. `begins` and `ends` (N,) tell whether a chain may begin, or end, at a node.
+    `apart` (P, P) metres between the P different points, `point` (N,) the one a sighting was at; all others (N,).
+    """
+
+    start: Floats
+    end: Floats
+    slack: Floats
+    radius: Floats
+    apart: Floats
+    point: NDArray[np.intp]
+
+    def between(self, i: int, j: int) -> tuple[float, float, float]:
+        """Of the hop from i to j: metres on the ground, seconds from end to start, seconds both clocks may be off."""
+        metres, seconds = self.apart[self.point[i], self.point[j]], self.start[j] - self.end[i]
+        return float(metres), float(seconds), float(self.slack[i] + self.slack[j])
+
+
+@dataclass(frozen=True)
+class _Graph:
+    """The sightings in time order and what may follow what.
+
+    `gain` (N, N) [j, i] is eta * g of arriving at j from i, -inf where that is impossible or i is not before j.
+    `begins` and `ends` (N,) tell whether a chain may begin, or end, at a node.
     """
 
     nodes: Sequence[Sighting]
     weight: Floats
     mandatory: Bools
-    metres: Floats
-    seconds: Floats
-    slack: Floats
+    hops: _Hops
     gain: Floats
     begins: Bools
     ends: Bools
@@ -100,11 +120,14 @@ class _Graph:
         order = np.arange(len(self.nodes))
         passed = np.searchsorted(kept, order, "right")  # how many kept nodes lie at or before each node
         is_kept = np.isin(order, kept)
-        leaps = (passed - is_kept)[None, :] > passed[:, None]
+        earlier = passed - is_kept  # how many lie before it
         banned = self.mandatory & ~is_kept
-        gain = np.where(leaps | banned[:, None] | banned[None, :], -np.inf, self.gain)
-        begins = ((passed - is_kept) == 0) & ~banned
-        ends = (passed == len(kept)) & ~banned
+        gain = self.gain.copy()
+        for j in range(len(gain)):  # what lies before the last kept node leaps over it
+            gain[j, : np.searchsorted(passed, earlier[j], "left")] = -np.inf
+        gain[banned] = -np.inf
+        gain[:, banned] = -np.inf
+        begins, ends = (earlier == 0) & ~banned, (passed == len(kept)) & ~banned
         return replace(self, mandatory=is_kept, gain=gain, begins=begins, ends=ends)
 
 
@@ -117,20 +140,30 @@ def _in_time_order(sightings: Sequence[Sighting]) -> list[Sighting]:
 
 
 def _graph(nodes: Sequence[Sighting], ground_distance: GroundDistance | None, eta: float, v_max: float) -> _Graph:
-    metres = _distances([node.place for node in nodes], ground_distance)
+    apart, point = _distances([node.place for node in nodes], ground_distance)
     start, end, slack, radius = (
         np.array(column, dtype=np.float64)
         for column in zip(*((n.start, n.end, n.clock_uncertainty_s, n.place.view_radius_m) for n in nodes), strict=True)
     )
-    seconds = start[None, :] - end[:, None]
-    needed = np.maximum(0.0, metres - radius[:, None] - radius[None, :]) / v_max
-    slacks = slack[:, None] + slack[None, :]
-    allowed = np.triu(seconds + slacks + SLACK_S >= needed, 1)
-    gain = np.full(metres.shape, -np.inf)
-    gain[allowed] = eta * travel_gain(seconds[allowed], metres[allowed], v_max) if eta else 0.0
+    hops = _Hops(start, end, slack, radius, apart, point)
     always = np.ones(len(nodes), dtype=np.bool_)
     mandatory = np.array([node.verdict == "confirmed" for node in nodes])
-    return _Graph(nodes, _weights(nodes), mandatory, metres, seconds, slacks, gain, always, always)
+    return _Graph(nodes, _weights(nodes), mandatory, hops, _gains(hops, eta, v_max), always, always)
+
+
+def _gains(hops: _Hops, eta: float, v_max: float) -> Floats:
+    """(N, N) gains, some rows at a time up to the diagonal, so that all of it stays in the cache on the way."""
+    count = len(hops.start)
+    gain = np.full((count, count), -np.inf)
+    for first in range(0, count, ROWS_AT_ONCE):
+        last = min(first + ROWS_AT_ONCE, count)
+        i, j = np.arange(last)[None, :], np.arange(first, last)[:, None]
+        metres = hops.apart[hops.point[first:last]][:, hops.point[:last]]
+        seconds = hops.start[j] - hops.end[i]
+        needed = np.maximum(0.0, metres - hops.radius[i] - hops.radius[j]) / v_max
+        allowed = (seconds + hops.slack[i] + hops.slack[j] + SLACK_S >= needed) & (i < j)
+        gain[first:last, :last][allowed] = eta * travel_gain(seconds[allowed], metres[allowed], v_max) if eta else 0.0
+    return gain
 
 
 def _weights(nodes: Sequence[Sighting]) -> Floats:
@@ -156,15 +189,15 @@ def travel_gain(seconds: Floats, metres: Floats, v_max: float = ON_FOOT) -> Floa
         return np.clip(np.log(density) - math.log(CHANCE_DENSITY), -GAIN_LIMIT, GAIN_LIMIT)
 
 
-def _distances(places: Sequence[Place], ground_distance: GroundDistance | None) -> Floats:
-    """(N, N) metres on the ground, computed once per pair of different points."""
+def _distances(places: Sequence[Place], ground_distance: GroundDistance | None) -> tuple[Floats, NDArray[np.intp]]:
+    """Metres on the ground between the P different points (P, P), and the point of each place (N,)."""
     points = sorted({(place.longitude, place.latitude) for place in places})
     number = {point: i for i, point in enumerate(points)}
     of = np.array([number[place.longitude, place.latitude] for place in places])
     table = _haversine(np.radians([p[0] for p in points]), np.radians([p[1] for p in points]))
     if ground_distance is not None:
         _measure(table, [Place(*point) for point in points], ground_distance)
-    return np.asarray(table[of[:, None], of[None, :]])
+    return table, of
 
 
 def _measure(table: Floats, places: Sequence[Place], ground_distance: GroundDistance) -> None:
@@ -176,11 +209,15 @@ def _measure(table: Floats, places: Sequence[Place], ground_distance: GroundDist
 
 
 def _haversine(longitude: Floats, latitude: Floats) -> Floats:
-    """(C, C) metres between C points in radians."""
-    half_lat = np.sin((latitude[:, None] - latitude[None, :]) / 2) ** 2
-    half_lon = np.sin((longitude[:, None] - longitude[None, :]) / 2) ** 2
-    chord = half_lat + np.cos(latitude)[:, None] * np.cos(latitude)[None, :] * half_lon
-    return np.asarray(2 * EARTH_RADIUS_M * np.arcsin(np.sqrt(np.clip(chord, 0.0, 1.0))))
+    """(C, C) metres between C points in radians, by the chord between them through a sphere of radius 1."""
+    flat = np.cos(latitude)
+    points = np.stack([flat * np.cos(longitude), flat * np.sin(longitude), np.sin(latitude)])
+    metres = np.empty((len(latitude), len(latitude)))
+    for first in range(0, len(latitude), ROWS_AT_ONCE):
+        rows = slice(first, first + ROWS_AT_ONCE)
+        chord = np.sqrt(sum((axis[rows, None] - axis[None, :]) ** 2 for axis in points))
+        metres[rows] = 2 * EARTH_RADIUS_M * np.arcsin(np.minimum(chord / 2, 1.0))
+    return metres
 
 
 def _consistent(graph: _Graph) -> list[int]:
@@ -207,10 +244,9 @@ def _forward(graph: _Graph, weight: Floats) -> tuple[Floats, NDArray[np.int64]]:
     """V (N,), the weight of the best chain ending at each node, and the node before it there (-1: it begins)."""
     value = np.full(len(weight), -np.inf)
     before = np.full(len(weight), -1)
-    columns = np.ascontiguousarray(graph.gain.T)
     for j in range(len(weight)):
         start = 0.0 if graph.begins[j] else -np.inf
-        arriving = value[:j] + columns[j, :j]
+        arriving = value[:j] + graph.gain[j, :j]
         best = int(arriving.argmax()) if j else -1
         if j and arriving[best] > start:
             start, before[j] = float(arriving[best]), best
@@ -227,12 +263,12 @@ def _walk_back(last: int, before: NDArray[np.int64]) -> list[int]:
 
 def _confidences(graph: _Graph, chain: Sequence[int]) -> tuple[list[float], list[float]]:
     """Marginal probability of each stop and of each leg of the chain, chains being distributed as exp(weight)."""
-    forward = _sums(graph.weight, graph.gain.T, graph.begins)
-    backward = _sums(graph.weight[::-1], graph.gain[::-1, ::-1], graph.ends[::-1])[::-1]
+    forward = _sums(graph.weight, graph.gain, graph.begins)
+    backward = _sums(graph.weight[::-1], graph.gain.T[::-1, ::-1], graph.ends[::-1])[::-1]
     finished = np.where(graph.ends, forward, -np.inf)
     total = _log_sum(finished if graph.mandatory.any() else np.append(finished, 0.0))  # 0: the empty chain
     stops = [forward[i] + backward[i] - graph.weight[i] - total for i in chain]
-    legs = [forward[i] + graph.gain[i, j] + backward[j] - total for i, j in zip(chain, chain[1:], strict=False)]
+    legs = [forward[i] + graph.gain[j, i] + backward[j] - total for i, j in zip(chain, chain[1:], strict=False)]
     return [min(1.0, math.exp(p)) for p in stops], [min(1.0, math.exp(p)) for p in legs]
 
 
@@ -256,13 +292,13 @@ def _log_sum(values: Floats) -> float:
 
 def _leg(graph: _Graph, i: int, j: int, confidence: float, ground_distance: GroundDistance | None) -> Leg:
     first, second = graph.nodes[i], graph.nodes[j]
-    metres, seconds = float(graph.metres[i, j]), float(graph.seconds[i, j])
+    metres, seconds, slack = graph.hops.between(i, j)
     return Leg(
         from_id=first.id,
         to_id=second.id,
         distance_m=metres,
         seconds=seconds,
-        needed_speed=_needed_speed(metres, seconds + float(graph.slack[i, j]), first.place, second.place),
+        needed_speed=_needed_speed(metres, seconds + slack, first.place, second.place),
         confidence=confidence,
         route=_route(first.place, second.place, ground_distance),
     )
@@ -285,10 +321,10 @@ def _conflicts(graph: _Graph, kept: Sequence[int]) -> tuple[Conflict, ...]:
     """Pairs of confirmed sightings, at least one of them left out, between which there is no possible hop."""
     dropped = set(np.flatnonzero(graph.mandatory).tolist()) - set(kept)
     pairs = [(min(i, j), max(i, j)) for i in dropped for j in np.flatnonzero(graph.mandatory).tolist() if i != j]
-    impossible = sorted({(i, j) for i, j in pairs if graph.gain[i, j] == -np.inf})
+    impossible = sorted({(i, j) for i, j in pairs if graph.gain[j, i] == -np.inf})
     return tuple(_conflict(graph, i, j) for i, j in impossible)
 
 
 def _conflict(graph: _Graph, i: int, j: int) -> Conflict:
-    metres, seconds = float(graph.metres[i, j]), float(graph.seconds[i, j])
+    metres, seconds, _slack = graph.hops.between(i, j)
     return Conflict(graph.nodes[i].id, graph.nodes[j].id, metres, seconds)
