@@ -24,7 +24,7 @@ from units.roads import RoadGraph
 
 __all__ = [
     "BadPlace", "BadPolygon", "GridIndex", "Point", "RoadGraph", "bounding_box", "cells", "check_place",
-    "check_polygon", "from_wgs84", "grid_at", "haversine", "shape_of", "to_wgs84",
+    "check_polygon", "covered", "from_wgs84", "grid_at", "haversine", "shape_of", "to_wgs84",
 ]  # fmt: skip
 
 AREAS = ("Polygon", "MultiPolygon")
@@ -139,6 +139,15 @@ def no_grid(longitude: float, latitude: float) -> BadPlace:
         _("No grid holds the place %(place)s. Draw a grid there, or generate one over its region.")
         % {"place": f"{longitude:.6f}, {latitude:.6f}"}
     )
+
+
+def covered(area: Mapping[str, Any], points: Sequence[Point]) -> list[bool]:
+    """Whether each (longitude, latitude) lies in the area or on its border."""
+    region = shape_of(area)
+    shapely.prepare(region)
+    places = np.asarray(points, dtype=np.float64).reshape(-1, 2)
+    inside: list[bool] = shapely.intersects_xy(region, places[:, 0], places[:, 1]).tolist()
+    return inside
 
 
 class GridIndex:

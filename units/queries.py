@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from citysearch.errors import ServiceError
 from units.access import User, units_of
+from units.geo import covered, shape_of
 from units.models import Camera, CameraStatus, Indicator, Landmark, Level, Road, SensorKind, SensorReading, Unit
 from units.tree import ancestor_paths, below, children
 
@@ -41,6 +42,18 @@ class BadCondition(ServiceError):
 def cameras_under(unit: Unit) -> QuerySet[Camera]:
     """The cameras of the unit and of everything below it."""
     return Camera.objects.filter(below([unit.path], "unit__path")).order_by("code")
+
+
+def camera_ids(cameras: QuerySet[Camera], area: Mapping[str, Any] | None = None) -> set[int]:
+    """The ids of the cameras; with an area, of those whose place lies in it or on its border. One statement."""
+    cameras = cameras.order_by()
+    if area is None:
+        return set(cameras.values_list("pk", flat=True))
+    west, south, east, north = shape_of(area).bounds
+    box = {"longitude__gte": west, "longitude__lte": east, "latitude__gte": south, "latitude__lte": north}
+    rows = list(cameras.filter(**box).values_list("pk", "longitude", "latitude"))
+    inside = covered(area, [(lon, lat) for _pk, lon, lat in rows])
+    return {pk for (pk, _lon, _lat), yes in zip(rows, inside, strict=True) if yes}
 
 
 def camera_counts(units: Iterable[Unit]) -> dict[int, int]:

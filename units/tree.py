@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from os.path import commonprefix
 from typing import Any
 
 from django.db import transaction
@@ -56,6 +57,12 @@ def ancestors(unit: Unit) -> QuerySet[Unit]:
 def ancestor_paths(path: str) -> list[str]:
     """The paths above a path, from the city down; the path itself is not among them."""
     return [path[:end] for end in range(Unit.steplen, len(path), Unit.steplen)]
+
+
+def common_path(paths: Iterable[str]) -> str:
+    """The path of the lowest unit at or above all of these; empty where no unit holds them all."""
+    shared = commonprefix(list(paths))
+    return shared[: len(shared) // Unit.steplen * Unit.steplen]
 
 
 def parent_of(unit: Unit) -> Unit | None:

@@ -25,12 +25,15 @@ from citysearch.searches import queries, services
 from citysearch.searches.access import get_search_or_404, get_searchable_unit_or_404, searches_of, user_pk
 from citysearch.searches.models import Search
 from citysearch.searches.photos import photo_file
+from citysearch.searches.preview import Scope, search_preview
 from citysearch.searches.refusals import SearchRefused
 from citysearch.searches.serializers import (
     VERDICTS_AT_ONCE,
     HitsPageSerializer,
     HitsQuerySerializer,
+    PreviewSerializer,
     ProblemSerializer,
+    ScopeSerializer,
     SearchFilterSerializer,
     SearchSerializer,
     SearchStartSerializer,
@@ -40,6 +43,7 @@ from citysearch.searches.serializers import (
     VerdictGivenSerializer,
     VerdictSerializer,
 )
+from units.models import Unit
 
 NOT_FOUND = OpenApiResponse(ProblemSerializer, description="No such search, or none of yours.")
 REFUSED = OpenApiResponse(ProblemSerializer, description="What was wrong, by field.")
@@ -76,9 +80,22 @@ class SearchViewSet(viewsets.GenericViewSet):
     )
     def create(self, request: Request) -> Response:
         given = _checked(SearchStartSerializer, request.data)
-        unit = get_searchable_unit_or_404(request.user, given.pop("unit"))
+        unit = _unit(request, given.pop("unit"))
         files = [photo.read() for photo in given.pop("photos")]
         return self._started(services.search_start(request.user, unit, files, **given))
+
+    @extend_schema(
+        summary="What a search would look at",
+        description="Cameras, crops and the times in which the sensor conditions hold, before anything is started.",
+        request=ScopeSerializer,
+        responses={200: PreviewSerializer, 400: REFUSED, 404: NOT_FOUND},
+    )
+    def preview(self, request: Request) -> Response:
+        given = _checked(ScopeSerializer, request.data)
+        unit, area = services.scope_of(request.user, _unit(request, given["unit"]), given["area"])
+        period = (given["period_from"], given["period_to"])
+        services.check_period(*period)
+        return Response(search_preview(Scope(unit, area, period, given.get("conditions", ()))))
 
     @extend_schema(summary="State, stage, counts, coverage, timings", responses={200: SearchSerializer, 404: NOT_FOUND})
     def retrieve(self, request: Request, pk: UUID) -> Response:
@@ -197,6 +214,10 @@ def _not_logged_in(request: Request) -> ServiceError:
     if getattr(request, "axes_locked_out", False):
         return SearchRefused("locked_out", _("Too many failed attempts. Try again later."), status=429)
     return SearchRefused("bad_credentials", _("Name or password is wrong."))
+
+
+def _unit(request: Request, key: str | None) -> Unit | None:
+    return get_searchable_unit_or_404(request.user, key) if key else None
 
 
 def _checked(kind: type[serializers.Serializer], data: Any) -> dict[str, Any]:

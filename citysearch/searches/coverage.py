@@ -9,7 +9,7 @@ Marks of a camera that was searched all the same: offline, maintenance, partly_i
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 from operator import or_
@@ -20,8 +20,9 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from citysearch.gallery.models import Crop, Segment
 from citysearch.gallery.queries import unindexed_cameras
 from citysearch.research.models import ModelVersion
+from citysearch.searches.models import Search
 from units.models import Camera, CameraStatus, Unit
-from units.queries import cameras_under
+from units.queries import BadCondition, camera_ids, cameras_under, windows_of
 from units.tree import below
 
 Window = tuple[float, float]
@@ -31,13 +32,22 @@ FAR_FUTURE = 2.5e11  # seconds; the year 9892, near the last moment a datetime c
 
 
 def coverage_of(
-    unit: Unit, permitted: set[int], version: ModelVersion, times: Callable[[Unit], Sequence[Window] | None]
+    unit: Unit,
+    permitted: set[int],
+    version: ModelVersion,
+    times: Callable[[Unit], Sequence[Window] | None],
+    area: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Coverage of a search of the unit (module docstring). `times` gives the searched times of a part's unit.
+
+    Of a drawn area only the cameras inside are spoken of.
 
     No statement names cameras one by one: a city has more of them than a statement may name.
     """
     cameras = list(cameras_under(unit).select_related("unit"))
+    if area is not None:
+        inside = camera_ids(cameras_under(unit), area)
+        cameras = [camera for camera in cameras if camera.pk in inside]
     reasons = _reasons(unit, cameras, permitted, version, times)
     marks = _marks([camera for camera in cameras if camera.pk not in reasons], version)
     lines = [_line(camera, reasons, marks) for camera in cameras if camera.pk in reasons or camera.pk in marks]
@@ -49,6 +59,15 @@ def coverage_of(
         "marked": dict(Counter(marks.values())),
         "list": lines[:LISTED],
     }
+
+
+def windows_in(search: Search, unit: Unit) -> list[Window] | None:
+    """The times to search in a unit; where nobody measures a condition there, those of the whole search's unit."""
+    period = (search.period_from, search.period_to)
+    try:
+        return windows_of(unit, search.conditions, period)
+    except BadCondition:
+        return windows_of(search.unit, search.conditions, period)
 
 
 def indexed_ids(unit: Unit, version: ModelVersion) -> set[int]:
@@ -129,19 +148,23 @@ def _in_time(
 
 def _with_crops_within(crops: QuerySet[Crop], cameras: Collection[Camera], windows: Sequence[Window]) -> set[int]:
     """Those of the cameras with one of the crops in any of the windows, each by its own clock."""
-    offsets = sorted({camera.clock_offset_s for camera in cameras})
-    conditions = [
-        Q(camera__clock_offset_s=offset) & _between(start + offset, end + offset)
-        for offset in offsets
-        for start, end in windows
-    ]
     found: set[int] = set()
-    for start in range(0, len(conditions), CONDITIONS_AT_ONCE):
+    for some in taken_within({camera.clock_offset_s for camera in cameras}, windows):
         if len(found) == len(cameras):
             break
-        some = reduce(or_, conditions[start : start + CONDITIONS_AT_ONCE])
         found |= set(crops.filter(some).values_list("camera_id", flat=True).distinct())
     return found
+
+
+def taken_within(offsets: Collection[float], windows: Sequence[Window]) -> Iterator[Q]:
+    """Crops taken in any of the windows by cameras with these clock offsets; several conditions, no crop in two."""
+    conditions = [
+        Q(camera__clock_offset_s=offset) & _between(start + offset, end + offset)
+        for offset in sorted(offsets)
+        for start, end in windows
+    ]
+    for start in range(0, len(conditions), CONDITIONS_AT_ONCE):
+        yield reduce(or_, conditions[start : start + CONDITIONS_AT_ONCE])
 
 
 def _between(start: float, end: float) -> Q:

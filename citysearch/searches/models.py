@@ -41,6 +41,9 @@ class Search(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="searches", verbose_name=_("user"))
     unit = models.ForeignKey(Unit, models.PROTECT, related_name="searches", verbose_name=_("unit"))
+    area = models.JSONField(
+        _("drawn area"), null=True, blank=True, help_text=_("GeoJSON; only the cameras of the unit that lie in it.")
+    )
     purpose = models.CharField(_("purpose"), max_length=300)
     case = models.CharField(_("case"), max_length=80)
     period_from = models.DateTimeField(_("from"), null=True, blank=True)

@@ -26,7 +26,7 @@ from citysearch.gallery.models import Crop
 from citysearch.gallery.queries import crops_locked, gallery_of
 from citysearch.research.models import ModelVersion
 from citysearch.searches.access import searchable_cameras
-from citysearch.searches.coverage import Window, coverage_of, indexed_ids, part_cameras, part_units
+from citysearch.searches.coverage import coverage_of, indexed_ids, part_cameras, part_units, windows_in
 from citysearch.searches.models import Candidate, Search, SearchPart, Verdict
 from citysearch.searches.paths import path_of, sightings_of
 from citysearch.searches.photos import photos_load
@@ -36,7 +36,7 @@ from reid_engine.contracts import Verdict as Said
 from reid_engine.errors import BundleMismatch, EmptyGallery, ReidError
 from reid_engine.sightings import rescore
 from units.models import Camera, Unit
-from units.queries import BadCondition, cameras_under, windows_of
+from units.queries import camera_ids, cameras_under
 from units.tree import below
 
 Features = NDArray[np.floating[Any]]
@@ -85,8 +85,8 @@ def _parts_create(search: Search) -> None:
     if search.parts.exists():
         return
     inside = below([search.unit.path], "unit__path")
-    permitted = set(searchable_cameras(search.user).filter(inside).values_list("pk", flat=True))
-    coverage = coverage_of(search.unit, permitted, model_of(search), partial(_windows, search))
+    permitted = camera_ids(searchable_cameras(search.user).filter(inside), search.area)
+    coverage = coverage_of(search.unit, permitted, model_of(search), partial(windows_in, search), search.area)
     indexed = indexed_ids(search.unit, model_of(search)) & permitted
     _check_something_to_search(coverage, indexed)
     units = _part_units(search.unit, indexed)
@@ -181,6 +181,8 @@ def _part_cameras(search: Search, part: SearchPart) -> dict[int, Camera]:
     allowed = Camera.objects.select_related("unit") if search.state in CLOSED else searchable_cameras(search.user)
     own = part_cameras(search.unit, part.unit)
     indexed = indexed_ids(part.unit, model_of(search))
+    if search.area is not None:
+        indexed &= camera_ids(cameras_under(part.unit), search.area)
     return {camera.pk: camera for camera in allowed.filter(own) if camera.pk in indexed}
 
 
@@ -191,7 +193,7 @@ def _ranked(
     from reid_engine.ranking import EXHAUSTIVE_ROWS, merge
 
     engine = engine_of(model_of(search))
-    rows = gallery_of(list(cameras.values()), model_of(search), _windows(search, part.unit))
+    rows = gallery_of(list(cameras.values()), model_of(search), windows_in(search, part.unit))
     size = BATCH_ROWS if len(rows.ids) <= EXHAUSTIVE_ROWS else LARGE_BATCH_ROWS
     done: list[Ranking] = []
     for start in range(0, len(rows.ids), size):
@@ -209,15 +211,6 @@ def _goes_on(search: Search) -> bool:
     if search_move(search.pk, CLOSED, heartbeat_at=timezone.now()):
         return True
     raise Search.DoesNotExist
-
-
-def _windows(search: Search, unit: Unit) -> list[Window] | None:
-    """The times to search in a unit; where nobody measures a condition there, those of the whole search's unit."""
-    period = (search.period_from, search.period_to)
-    try:
-        return windows_of(unit, search.conditions, period)
-    except BadCondition:
-        return windows_of(search.unit, search.conditions, period)
 
 
 def model_of(search: Search) -> ModelVersion:

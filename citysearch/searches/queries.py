@@ -21,6 +21,7 @@ from citysearch.searches.paths import EMPTY, local_time
 from citysearch.searches.refusals import NO_CROPS, error_words
 from citysearch.searches.states import State
 from units.models import Camera
+from units.queries import camera_ids, cameras_under
 from units.tree import unit_paths
 
 COLLAPSES = ("burst", "none")
@@ -150,6 +151,7 @@ def _state_dict(search: Any, unit_path: str) -> dict[str, Any]:
         "timings": search.timings,
         "unit": {"id": search.unit_id, "code": search.unit.code, "name": search.unit.name, "level": search.unit.level},
         "unit_path": unit_path,
+        "area": search.area,
         "purpose": search.purpose,
         "case": search.case,
         "period": {"from": _iso(search.period_from), "to": _iso(search.period_to)},
@@ -172,7 +174,17 @@ def _is_stale(search: Any) -> bool:
     """The gallery or the model has changed since: running it again may give another result."""
     if search.state in (State.QUEUED, State.RUNNING):
         return False
-    return search.gallery_changed or search.active_model_id not in (None, search.model_version_id)
+    if search.active_model_id not in (None, search.model_version_id):
+        return True
+    return search.gallery_changed and (search.area is None or _area_changed(search))
+
+
+def _area_changed(search: Search) -> bool:
+    """Whether any of the features that were added to the unit since belong to a camera in the drawn area."""
+    since = search.started_at or search.created_at
+    added = Segment.objects.filter(model_version=search.model_version_id, created_at__gt=since)
+    changed = cameras_under(search.unit).filter(pk__in=added.values("camera"))
+    return bool(camera_ids(changed, search.area))
 
 
 def _notice(search: Search) -> dict[str, str] | None:

@@ -15,33 +15,41 @@ from citysearch.searches.queries import COLLAPSES, SORTS
 VERDICTS_AT_ONCE = 500
 
 
-class ConditionsField(serializers.JSONField):
-    """A JSON list, also as text, for a form cannot carry anything else."""
+class TextJSONField(serializers.JSONField):
+    """JSON, also as text, for a form cannot carry anything else."""
 
     def to_internal_value(self, data: Any) -> Any:
         value = super().to_internal_value(data)
-        if isinstance(value, str):
-            try:
-                value = json.loads(value or "[]")
-            except ValueError:
-                self.fail("invalid")
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value or "null")
+        except ValueError:
+            self.fail("invalid")
+
+
+class ConditionsField(TextJSONField):
+    """A list of sensor conditions."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        value = super().to_internal_value(data)
+        if value is None:
+            return []
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
             raise serializers.ValidationError(_("A list of sensor conditions is needed, each {kind, op, value}."))
         return value
 
 
-class SearchStartSerializer(serializers.Serializer):
-    """A new search. `from` and `to` are ISO 8601; without an offset they are in the installation's time zone."""
+class ScopeSerializer(serializers.Serializer):
+    """Where and when to search. `from` and `to` are ISO 8601; without an offset in the installation's time zone."""
 
-    photos = serializers.ListField(
-        child=serializers.FileField(allow_empty_file=True),
-        min_length=1,
-        max_length=settings.PHOTOS_MAX,
-        help_text=_("1 to 5 JPEG, PNG or WEBP pictures of the person."),
+    unit = serializers.CharField(
+        max_length=40, required=False, allow_null=True, default=None,
+        help_text=_("Id or code of the unit; its whole subtree is searched."),
+    )  # fmt: skip
+    area = TextJSONField(
+        required=False, default=None, help_text=_("Instead of a unit: GeoJSON polygon; its cameras are searched.")
     )
-    unit = serializers.CharField(max_length=40, help_text=_("Id or code of the unit; its whole subtree is searched."))
-    purpose = serializers.CharField(max_length=300)
-    case = serializers.CharField(max_length=80)
     conditions = ConditionsField(required=False)
 
     def get_fields(self) -> dict[str, serializers.Field]:
@@ -53,12 +61,25 @@ class SearchStartSerializer(serializers.Serializer):
     def to_internal_value(self, data: Any) -> Any:
         """A form leaves an empty text where nothing was chosen."""
         if hasattr(data, "dict"):
-            blank = [name for name in ("from", "to", "conditions") if data.get(name) == ""]
+            blank = [name for name in ("unit", "area", "from", "to", "conditions") if data.get(name) == ""]
             if blank:
                 data = data.copy()
                 for name in blank:
                     del data[name]
         return super().to_internal_value(data)
+
+
+class SearchStartSerializer(ScopeSerializer):
+    """A new search."""
+
+    photos = serializers.ListField(
+        child=serializers.FileField(allow_empty_file=True),
+        min_length=1,
+        max_length=settings.PHOTOS_MAX,
+        help_text=_("1 to 5 JPEG, PNG or WEBP pictures of the person."),
+    )
+    purpose = serializers.CharField(max_length=300)
+    case = serializers.CharField(max_length=80)
 
     def validate_photos(self, photos: list[Any]) -> list[Any]:
         for number, photo in enumerate(photos, start=1):
@@ -166,6 +187,7 @@ class SearchSerializer(serializers.Serializer):
     timings = serializers.DictField(child=serializers.FloatField(), help_text=_("Seconds per stage."))
     unit = SearchUnitSerializer()
     unit_path = serializers.CharField()
+    area = serializers.DictField(allow_null=True, help_text=_("GeoJSON of the drawn area, if one was searched."))
     purpose = serializers.CharField()
     case = serializers.CharField()
     period = PeriodSerializer()
@@ -181,6 +203,20 @@ class SearchSerializer(serializers.Serializer):
     started_at = serializers.DateTimeField(allow_null=True)
     finished_at = serializers.DateTimeField(allow_null=True)
     stale = serializers.BooleanField(help_text=_("Gallery or model have changed since."))
+
+
+class PreviewSerializer(serializers.Serializer):
+    """What a search would look at."""
+
+    unit = SearchUnitSerializer(help_text=_("Of an area: the smallest unit that holds its cameras."))
+    unit_path = serializers.CharField()
+    cameras = serializers.IntegerField()
+    crops = serializers.IntegerField(help_text=_("Crops of these cameras at any time."))
+    crops_left = serializers.IntegerField(help_text=_("Crops in the chosen times."))
+    windows_total = serializers.IntegerField()
+    windows = PeriodSerializer(
+        many=True, allow_null=True, help_text=_("The times in which all conditions hold, the first 200; null: any.")
+    )
 
 
 class HitCameraSerializer(serializers.Serializer):

@@ -21,13 +21,14 @@ from citysearch.research.models import ModelVersion
 from citysearch.research.queries import active_model
 from citysearch.searches import tasks
 from citysearch.searches.access import SEARCHERS, user_pk
+from citysearch.searches.areas import Area, area_checked, area_unit
 from citysearch.searches.models import Search, Verdict
 from citysearch.searches.photos import CheckedPhoto, photos_again, photos_check, photos_remove, photos_store
 from citysearch.searches.refusals import ERROR_WORDS, SearchRefused
 from citysearch.searches.states import CLOSED, OPEN, STALE_AFTER, State, lost, search_fail, search_move
 from units.access import User, has_role
 from units.models import Unit
-from units.queries import cameras_under, windows_of
+from units.queries import camera_ids, cameras_under, windows_of
 
 log = logging.getLogger(__name__)
 
@@ -39,39 +40,54 @@ WAITING_AT_MOST = timedelta(minutes=10)
 
 def search_start(
     user: User,
-    unit: Unit,
+    unit: Unit | None,
     photos: Sequence[bytes],
     purpose: str,
     case: str,
     period_from: datetime | None = None,
     period_to: datetime | None = None,
     conditions: Sequence[Mapping[str, Any]] = (),
+    area: object = None,
 ) -> Search:
     """Check everything that can be checked at once, store the search and hand it to the engine's queue.
 
-    Raises SearchRefused: no purpose or case, a bad photo, a unit without cameras or crops, a period that ends before
+    Searched is the unit, or instead of one the cameras in a drawn `area` (GeoJSON) that the user may search. Raises
+    SearchRefused: no purpose or case, a bad photo, a unit or area without cameras or crops, a period that ends before
     it starts, a gallery indexed by another model version. Raises Unavailable while no model is active. A broker that
     is gone is no error: the search stays queued and is taken up when the broker is back.
     """
     texts = _checked_texts(purpose, case)
-    _check_right(user, unit)
-    _check_period(period_from, period_to)
+    unit, drawn = scope_of(user, unit, area)
+    check_period(period_from, period_to)
     windows_of(unit, conditions, (period_from, period_to))  # refuses conditions that nobody can answer
-    fields = {"period_from": period_from, "period_to": period_to, "conditions": [dict(c) for c in conditions]}
-    version = _checked_gallery(unit)
+    fields: dict[str, Any] = {"period_from": period_from, "period_to": period_to, "area": drawn}
+    fields["conditions"] = [dict(condition) for condition in conditions]
+    version = _checked_gallery(unit, drawn)
     return _search_create(user, unit, version, photos_check(photos), texts | fields)
 
 
 def search_rerun(search: Search, user: User) -> Search:
-    """The same photos, unit, period, purpose and case once more, over today's gallery and model; the old one stays."""
-    _check_right(user, search.unit)
+    """The same photos, unit or area, period, purpose and case, over today's gallery and model; the old one stays."""
+    unit, area = scope_of(user, None if search.area else search.unit, search.area)
     fields = {name: getattr(search, name) for name in ("purpose", "case", "period_from", "period_to", "conditions")}
-    version = _checked_gallery(search.unit)
+    version = _checked_gallery(unit, area)
     try:
         kept = photos_again(search)
     except OSError as error:
         raise SearchRefused("bad_photo", ERROR_WORDS["bad_photo"], status=409) from error
-    return _search_create(user, search.unit, version, kept, fields)
+    return _search_create(user, unit, version, kept, fields | {"area": area})
+
+
+def scope_of(user: User, unit: Unit | None, area: object) -> tuple[Unit, Area | None]:
+    """The unit whose rights a search follows, and its drawn area if it has one; raises SearchRefused."""
+    if (unit is None) == (area is None):
+        message = _("Choose a unit or draw an area: one of them, not both.")
+        raise SearchRefused("invalid", message, {"unit": message})
+    if unit is None:
+        drawn = area_checked(area)
+        return area_unit(user, drawn), drawn
+    _check_right(user, unit)
+    return unit, None
 
 
 def search_cancel(search: Search) -> Search:
@@ -133,14 +149,14 @@ def _check_right(user: User, unit: Unit) -> None:
         raise SearchRefused("not_found", _("There is no such unit."), {"unit": _("There is no such unit.")}, 404)
 
 
-def _check_period(start: datetime | None, end: datetime | None) -> None:
+def check_period(start: datetime | None, end: datetime | None) -> None:
     if start and end and end <= start:
         message = _("The period ends before it starts. Swap the two times.")
         raise SearchRefused("bad_period", message, {"to": message})
 
 
-def _checked_gallery(unit: Unit) -> ModelVersion:
-    """The active model version, where the unit has something indexed by it. Raises SearchRefused, Unavailable."""
+def _checked_gallery(unit: Unit, area: Area | None = None) -> ModelVersion:
+    """The active model version, where the unit (or area) has something indexed by it; SearchRefused, Unavailable."""
     version = active_model()
     if version is None:
         raise Unavailable(_("No model version is active. An administrator has to register and activate one."))
@@ -154,6 +170,9 @@ def _checked_gallery(unit: Unit) -> ModelVersion:
             _("%(unit)s is empty: its cameras have no crops yet. Import crops or choose another unit."),
         )
     _check_indexed(Segment.objects.filter(camera__in=cameras), version)
+    if area and not camera_ids(cameras.filter(Exists(Segment.objects.filter(camera=OuterRef("pk")))), area):
+        message = _("No camera in this area has crops that can be searched. Draw a larger one.")
+        raise SearchRefused("empty_gallery", message, {"area": message})
     return version
 
 

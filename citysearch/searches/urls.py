@@ -5,6 +5,7 @@ from citysearch.searches.api import SearchViewSet, TokenView
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("searches/", SearchViewSet.as_view({"get": "list", "post": "create"}), name="search-list"),
+    path("searches/preview/", SearchViewSet.as_view({"post": "preview"}, pagination_class=None), name="search-preview"),
     path("searches/<uuid:pk>/", SearchViewSet.as_view({"get": "retrieve"}), name="search-detail"),
     path("searches/<uuid:pk>/hits/", SearchViewSet.as_view({"get": "hits"}), name="search-hits"),
     path(

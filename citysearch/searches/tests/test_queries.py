@@ -134,6 +134,7 @@ def test_the_schema_describes_every_endpoint_without_a_warning() -> None:
     base = "/api/v1/searches/{id}/"
     assert ours == {
         "/api/v1/searches/": {"get", "post"},
+        "/api/v1/searches/preview/": {"post"},
         base: {"get"},
         base + "hits/": {"get"},
         base + "trajectory.geojson": {"get"},
