@@ -1,4 +1,4 @@
-"""The engine without the web: `python -m reid_engine train|evaluate|ablate|search|export`."""
+"""The engine without the web: `python -m reid_engine train|table|evaluate|ablate|search|export`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,15 @@ from .bundle import SHIPPED
 from .data import READERS, Record, read
 from .data.loaders import crop_batches, photo_of
 from .errors import BadDataset, ReidError, TrainingStopped
-from .options import ablation_of, add_ablation_options, add_train_options, check_paths, train_config
+from .options import (
+    ablation_of,
+    add_ablation_options,
+    add_table_options,
+    add_train_options,
+    check_paths,
+    table_given,
+    train_config,
+)
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 EXIT_REFUSED, EXIT_INTERRUPTED = 2, 130
@@ -37,15 +45,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """The commands and their options. Shortened options are refused like unknown ones."""
     top = argparse.ArgumentParser(prog="python -m reid_engine", description=__doc__, allow_abbrev=False)
-    commands = top.add_subparsers(required=True, metavar="train|evaluate|ablate|search|export")
+    commands = top.add_subparsers(required=True, metavar="train|table|evaluate|ablate|search|export")
     training = commands.add_parser("train", help="train a bundle", allow_abbrev=False)
     add_train_options(training)
     training.set_defaults(run=run_train)
+    _add_table(commands.add_parser("table", help="each backbone plain, joint and separate", allow_abbrev=False))
     _add_evaluate(commands.add_parser("evaluate", help="measure a bundle on a data set", allow_abbrev=False))
     _add_ablate(commands.add_parser("ablate", help="the paper's two ablations", allow_abbrev=False))
     _add_search(commands.add_parser("search", help="rank a folder of crops by a photo", allow_abbrev=False))
     _add_export(commands.add_parser("export", help="write a bundle as two ONNX graphs", allow_abbrev=False))
     return top
+
+
+def _add_table(command: argparse.ArgumentParser) -> None:
+    add_table_options(command)
+    command.add_argument("--table", default="markdown", choices=("markdown", "csv", "json"), help="what to print")
+    command.set_defaults(run=run_table)
 
 
 def _add_evaluate(command: argparse.ArgumentParser) -> None:
@@ -102,6 +117,21 @@ def say_progress(epoch: int, epochs: int, step: int, steps: int, values: dict[st
     if step == steps:
         figures = " ".join(f"{name} {value:.4g}" for name, value in values.items())
         print(f"epoch {epoch}/{epochs} {figures}", file=sys.stderr)
+
+
+def run_table(options: argparse.Namespace) -> None:
+    """Train and judge the rows still missing, each told on stderr, and print the table; it also goes to --out."""
+    from .evaluation.comparison import WRITERS, write_comparison
+    from .training.table import make_table, read_plan, tasks_of
+
+    plan = read_plan(options.plan)
+    tasks = tasks_of(plan, options.out, options.rows)
+    rows = []
+    for row in make_table(tasks, plan, table_given(vars(options)), lambda task: say_progress):
+        print(row, file=sys.stderr)
+        rows.append(row)
+    print(WRITERS[options.table](rows), end="")
+    write_comparison(options.out, rows, options.into)
 
 
 def run_evaluate(options: argparse.Namespace) -> None:

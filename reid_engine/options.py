@@ -23,6 +23,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "distance": training.DISTANCES,
     "triplet": training.TRIPLETS,
     "schedule": training.SCHEDULES,
+    "module_choice": training.CHOICES,
 }
 HELP = {
     "data": "folder of the data set",
@@ -63,6 +64,8 @@ HELP = {
     "module_ratios": "ratios tried for the module",
     "module_views": "random views of every crop added to the frozen features",
     "module_damping": "factors of W2 each module is also tried with",
+    "module_choice": "the module that validates best, or the last one",
+    "pair_memory": "MiB that tiles of pairs may take; changes the speed alone",
     "validate_every": "epochs between validations, 0 for never",
     "device": "cpu, cuda or cuda:N",
     "threads": "threads of the processor, 0 for all",
@@ -120,6 +123,28 @@ def ablation_of(options: dict[str, Any]) -> Ablation:
     values: dict[str, Any] = {name: options[name] for name in names}
     values |= {name: tuple(values[name]) for name in ("transforms", "ratios")}
     return Ablation(**values)
+
+
+def add_table_options(parser: argparse.ArgumentParser) -> None:
+    """Give `parser` the options of a table of backbones and methods."""
+    parser.add_argument("--data", required=True, help="folder of the data set")
+    parser.add_argument(
+        "--format", default="market1501", choices=training.DATA_FORMATS, help="its format (default: %(default)s)"
+    )
+    parser.add_argument("--out", required=True, type=Path, help="folder for the runs, a folder each, and the table")
+    parser.add_argument("--plan", default="paper", help="a shipped plan or a JSON file (default: %(default)s)")
+    parser.add_argument("--rows", nargs="*", default=(), help="rows to make, as agw-joint (default: all of the plan)")
+    parser.add_argument("--into", type=Path, help="also put the table between its marks in this Markdown file")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=0, help="threads of the processor, 0 for all")
+
+
+def table_given(options: dict[str, Any]) -> dict[str, Any]:
+    """What the parsed options say for every row of a table. Raises BadConfig where the data is not there."""
+    if not Path(options["data"]).exists():
+        raise BadConfig(f"--data {options['data']}: there is no such folder or file", option="data")
+    names = {"data": "data", "data_format": "format", "device": "device", "threads": "threads"}
+    return {name: options[option] for name, option in names.items()}
 
 
 def check_paths(config: TrainConfig) -> TrainConfig:

@@ -30,6 +30,7 @@ ERASED = {
     "candidates": _("candidates"),
     "verdicts": _("verdicts"),
     "paths": _("paths"),
+    "explanations": _("explanations"),
     "photos": _("photos"),
 }
 

@@ -7,8 +7,9 @@ from uuid import UUID
 
 from django.contrib.auth import authenticate
 from django.db.models import QuerySet
-from django.http import FileResponse, Http404, JsonResponse
+from django.http import FileResponse, Http404, HttpResponse, JsonResponse
 from django.urls import reverse
+from django.utils.cache import patch_cache_control
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, PolymorphicProxySerializer, extend_schema
@@ -21,14 +22,18 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from citysearch.errors import ServiceError
+from citysearch.gallery.access import get_crop_or_404
+from citysearch.gallery.api import PICTURE_SECONDS
 from citysearch.searches import queries, services
 from citysearch.searches.access import get_search_or_404, get_searchable_unit_or_404, searches_of, user_pk
+from citysearch.searches.explanations import explanation
 from citysearch.searches.models import Search
 from citysearch.searches.photos import photo_file
 from citysearch.searches.preview import Scope, search_preview
 from citysearch.searches.refusals import SearchRefused
 from citysearch.searches.serializers import (
     VERDICTS_AT_ONCE,
+    ExplanationQuerySerializer,
     HitsPageSerializer,
     HitsQuerySerializer,
     PreviewSerializer,
@@ -172,6 +177,26 @@ class SearchViewSet(viewsets.GenericViewSet):
             raise Http404
         response = FileResponse(photo_file(photo).open("rb"))
         response["Cache-Control"] = "private, max-age=3600"
+        return response
+
+    @extend_schema(
+        summary="Which regions of photo and hit carried the distance between them, as an overlay",
+        description="Photo, its map, the hit's map and the hit, side by side. Red drives apart, blue holds together. "
+        "Drawn by a worker the first time; 503 says to try again.",
+        parameters=[
+            OpenApiParameter("crop", {"type": "integer", "minimum": 1}, OpenApiParameter.PATH),
+            OpenApiParameter("photo", int, description="Position of the photo, from 0."),
+        ],
+        responses={(200, "image/png"): OpenApiTypes.BINARY, 400: REFUSED, 404: NOT_FOUND, 503: UNAVAILABLE},
+    )
+    def explanation(self, request: Request, pk: UUID, crop: int) -> HttpResponse:
+        search, shown = get_search_or_404(request.user, pk), get_crop_or_404(request.user, crop)
+        if not search.candidates.filter(crop=shown).exists():
+            raise Http404
+        position = _checked(ExplanationQuerySerializer, request.query_params)["photo"]
+        response = HttpResponse(explanation(search, shown, position, request.user), content_type="image/png")
+        response["X-Content-Type-Options"] = "nosniff"
+        patch_cache_control(response, private=True, max_age=PICTURE_SECONDS)
         return response
 
     def _one(self, pk: UUID) -> Search:

@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models.signals import post_delete
 
 from citysearch.gallery.signals import Trace, crops_erasing, purge_due
+from citysearch.searches.explanations import explanations_left, explanations_remove
 from citysearch.searches.models import Candidate, Search
 
 
@@ -26,6 +27,16 @@ def crops_forget(sender: Any, ids: Collection[int], **kwargs: Any) -> Trace:
     named = Candidate.objects.filter(search__in=list(shown), sighting__in=ids).exclude(crop__in=ids)
     named.update(sighting=None)
     return Trace("paths", len(changed), partial(_naming, changed, ids))
+
+
+def explanations_forget(sender: Any, ids: Collection[int], **kwargs: Any) -> Trace:
+    """Delete the overlays that show these crops, at once and once more when no drawing can begin any more."""
+    pairs = list(Candidate.objects.filter(crop__in=ids).order_by().values_list("search", "crop"))
+    searches = {search for search, _crop in pairs}
+    shown = explanations_left(searches, ids)
+    explanations_remove(pairs)
+    transaction.on_commit(partial(explanations_remove, pairs), robust=True)
+    return Trace("explanations", shown, partial(explanations_left, searches, ids))
 
 
 def photos_forget(sender: Any, now: datetime, **kwargs: Any) -> Trace:
@@ -44,6 +55,7 @@ def folder_forget(sender: Any, instance: Search, **kwargs: Any) -> None:
 
 def connect() -> None:
     crops_erasing.connect(crops_forget, dispatch_uid="searches")
+    crops_erasing.connect(explanations_forget, dispatch_uid="explanations")
     purge_due.connect(photos_forget, dispatch_uid="searches")
     post_delete.connect(folder_forget, sender=Search, dispatch_uid="searches")
 

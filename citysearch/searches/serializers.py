@@ -111,6 +111,12 @@ class HitsQuerySerializer(serializers.Serializer):
     sort = serializers.ChoiceField(SORTS, required=False, default="likelihood")
 
 
+class ExplanationQuerySerializer(serializers.Serializer):
+    """Which of the photos a hit is explained with."""
+
+    photo = serializers.IntegerField(required=False, default=0, min_value=0, max_value=99)
+
+
 class PhotoSerializer(serializers.Serializer):
     position = serializers.IntegerField()
     url = serializers.CharField()

@@ -16,7 +16,7 @@ from django.db import OperationalError as DatabaseBusy
 from kombu.exceptions import OperationalError as BrokerGone
 
 from citysearch.errors import ServiceError
-from citysearch.searches import pipeline, watch  # noqa: F401  watch connects itself to the worker
+from citysearch.searches import explanations, pipeline, watch  # noqa: F401  watch connects itself to the worker
 from citysearch.searches.models import Search, SearchPart
 from citysearch.searches.states import CLOSED, search_fail, search_move
 from reid_engine.errors import ReidError
@@ -68,6 +68,15 @@ def search_redraw(search_id: str) -> None:
     """Draw again from the candidates that are left."""
     with _said(UUID(search_id)):
         pipeline.search_redraw(UUID(search_id))
+
+
+@shared_task(name="searches.explanation_draw", queue=ENGINE_QUEUE)
+def explanation_draw(search_id: str, crop_id: int, position: int) -> None:
+    """Draw the overlay that explains one hit. What fails is in the log; the reader is told to try again."""
+    try:
+        explanations.explanation_draw(UUID(search_id), crop_id, position)
+    except (ReidError, ServiceError, OSError):
+        log.exception("explanation of crop %d in search %s", crop_id, search_id)
 
 
 def redraw_request(pk: UUID) -> None:

@@ -25,5 +25,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
         SearchViewSet.as_view({"get": "photo"}, content_negotiation_class=AnyAccept),
         name="search-photo",
     ),
+    path(
+        "searches/<uuid:pk>/hits/<int:crop>/explanation/",
+        SearchViewSet.as_view({"get": "explanation"}, content_negotiation_class=AnyAccept),
+        name="search-explanation",
+    ),
     path("token/", TokenView.as_view(), name="token"),
 ]

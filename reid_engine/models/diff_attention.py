@@ -17,7 +17,8 @@ from torch.utils.checkpoint import checkpoint
 
 from ..training.config import ACTIVATIONS, DISTANCES, TRANSFORMS, require_one_of
 
-TILE_ELEMENTS = 1 << 22
+PAIR_MEMORY = 128
+LIVE_BLOCKS = 8
 EPS = 1e-12
 
 
@@ -98,7 +99,7 @@ class DiffAttention(nn.Module):
         Nothing of size (Q, G, D) exists beyond one tile: with gradients each of several tiles is computed again in the
         backward pass.
         """
-        pairs = tile or max(1, TILE_ELEMENTS // self.dim)
+        pairs = tile or pairs_within(PAIR_MEMORY, self.dim)
         if len(q) * len(g) <= pairs:
             return self.distance(q[:, None], g[None], normalise)
         columns = min(len(g), pairs)
@@ -120,6 +121,11 @@ class DiffAttention(nn.Module):
         if not torch.is_grad_enabled():
             return self.distance(left, right, normalise)
         return checkpoint(self.distance, left, right, normalise, use_reentrant=False, preserve_rng_state=False)
+
+
+def pairs_within(mebibytes: int, dim: int) -> int:
+    """How many pairs a tile may hold: a step keeps some LIVE_BLOCKS float32 arrays of (pairs, dim) at once."""
+    return max(1, (mebibytes << 20) // (4 * dim * LIVE_BLOCKS))
 
 
 def pair_distance(q: Tensor, g: Tensor, metric: str = "euclidean", normalise: bool = True) -> Tensor:

@@ -60,6 +60,7 @@ NAMES = {
     "distance": "cosine",
     "triplet": "weighted",
     "schedule": "step",
+    "module_choice": "last",
 }
 HALVES = dict.fromkeys(("weight_decay", "final_lr", "ema", "label_smoothing", "flip", "erasing", "jitter", "lr"), 0.25)
 

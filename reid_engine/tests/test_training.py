@@ -417,11 +417,18 @@ def test_views_are_drawn_anew_each_time_and_the_first_is_the_plain_one(
     seen: list[torch.Tensor] = []
     matrix = DiffAttention.distance_matrix
 
-    def watched(self: DiffAttention, q: torch.Tensor, g: torch.Tensor, **options: bool) -> torch.Tensor:
+    def watched(self: DiffAttention, q: torch.Tensor, g: torch.Tensor, *options: int) -> torch.Tensor:
         seen.append(q.mean(1))
-        return matrix(self, q, g, **options)
+        return matrix(self, q, g, *options)
 
     monkeypatch.setattr(DiffAttention, "distance_matrix", watched)
     train_separate(tiny(pictures, tmp_path), views, labels, None, lambda *_: None)
     drawn = torch.cat(seen)
     assert all((drawn - level).abs().lt(30).any() for level in (0, 100, 200))
+
+
+def test_the_last_module_is_taken_where_nobody_may_choose(pictures: Path, tmp_path: Path) -> None:
+    """Its damping, rate and epoch are those asked for, whatever the validation people would have preferred."""
+    config = tiny(pictures, tmp_path, module_epochs=3, module_lrs=(1e-3, 0.5), module_choice="last")
+    found = train_separate(config, *clusters(), halves(*clusters(seed=7)), lambda *_: None)
+    assert (found.facts["module_epoch"], found.facts["module_lr"], found.facts["damping"]) == (3.0, 1e-3, 1.0)

@@ -29,6 +29,7 @@ ACTIVATIONS = ("sigmoid", "none")
 DISTANCES = ("euclidean", "cosine")
 TRIPLETS = ("hard", "weighted")
 SCHEDULES = ("cosine", "step")
+CHOICES = ("best", "last")
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,11 @@ class TrainConfig:
     The module's rate falls to a tenth at each epoch of `module_steps_at` (the paper: 60 epochs, steps at 20 and 40).
     `module_views` adds that many random views of every crop to the frozen features (the paper has none): features of
     people the backbone has learnt are tidier than those it will meet, and a map learnt from them alone fits them.
-    Sizes are pixels, rates are per step, `device` is a torch device. The triplet loss is `attention_weight` times the
-    one over diff-attention distances plus `plain_weight` times the one over plain distances of the pre-BNNeck feature.
+    `module_choice` "last" takes the last epoch of the first rate and ratio instead of the one that validates best:
+    then nothing is chosen on the people the run is judged by. `pair_memory` is the MiB that tiles of pairs may take; it
+    changes the speed alone. Sizes are pixels, rates are per step, `device` is a torch device. The triplet loss is
+    `attention_weight` times the one over diff-attention distances plus `plain_weight` times the one over plain
+    distances of the pre-BNNeck feature.
     """
 
     data: str
@@ -87,6 +91,8 @@ class TrainConfig:
     module_views: int = 0
     module_ratios: tuple[int, ...] = ()
     module_damping: tuple[float, ...] = (1.0, 0.5)
+    module_choice: str = "best"
+    pair_memory: int = 128
     flip: float = 0.5
     pad: int = 10
     erasing: float = 0.5
@@ -156,6 +162,7 @@ def _check_names(config: TrainConfig) -> None:
     require_one_of("distance", config.distance, DISTANCES)
     require_one_of("triplet", config.triplet, TRIPLETS)
     require_one_of("schedule", config.schedule, SCHEDULES)
+    require_one_of("module_choice", config.module_choice, CHOICES)
 
 
 RANGES: dict[str, tuple[float, float]] = {
@@ -177,6 +184,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "ratio": (1, 4096),
     "module_epochs": (1, 10_000),
     "module_views": (0, 16),
+    "pair_memory": (1, 1_000_000),
     "flip": (0.0, 1.0),
     "pad": (0, 128),
     "erasing": (0.0, 1.0),

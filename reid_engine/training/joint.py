@@ -21,9 +21,11 @@ from ..errors import TrainingDiverged, TrainingStopped
 from ..losses.center import CenterLoss
 from ..losses.identity import identity_loss
 from ..losses.triplet import batch_hard, plain_distances, weighted_regularised
+from ..models.diff_attention import pairs_within
 from ..models.reid_model import ReidModel
 from . import checkpoint
 from .config import TrainConfig
+from .cost import Cost
 from .crops import Crops
 from .sampler import epoch_seed, people_batches
 from .validate import figures, held
@@ -44,7 +46,7 @@ class Learner:
     epoch: int = 0
     step: int = 0
     updates: int = 0
-    seconds: float = 0.0
+    cost: Cost = Cost()
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on bit for bit."""
@@ -52,7 +54,7 @@ class Learner:
             "epoch": self.epoch,
             "step": self.step,
             "updates": self.updates,
-            "seconds": self.seconds,
+            "cost": tuple(self.cost),
             "generator": self.generator.get_state(),
         }
 
@@ -61,7 +63,7 @@ class Learner:
         for name in STATEFUL:
             getattr(self, name).load_state_dict(state[name])
         self.epoch, self.step, self.updates = state["epoch"], state["step"], state["updates"]
-        self.seconds = state["seconds"]
+        self.cost = Cost(*state["cost"])
         self.generator.set_state(state["generator"])
 
 
@@ -89,9 +91,9 @@ def train_joint(
     path = Path(config.out) / "joint.pt"
     with stop_on_interrupt() as stopped:
         while learner.epoch < config.epochs:
-            started = time.perf_counter()
+            started = Cost.now()
             _epoch(config, learner, crops, progress, stopped)
-            learner.seconds += time.perf_counter() - started
+            learner.cost = learner.cost.plus(Cost.now().since(started))
             if stopped.is_set():
                 checkpoint.save(path, learner.state())
                 raise TrainingStopped(
@@ -163,7 +165,8 @@ def joint_losses(config: TrainConfig, learner: Learner, images: Tensor, labels: 
     if config.plain_weight:
         losses["plain"] = config.plain_weight * _triplet(config, plain_distances(out["pre"]), labels)
     if config.attention_weight:
-        table = model.attention.distance_matrix(out["post"], out["post"], normalise=config.normalise_train)
+        tile = pairs_within(config.pair_memory, model.dim)
+        table = model.attention.distance_matrix(out["post"], out["post"], tile, config.normalise_train)
         losses["attention"] = config.attention_weight * _triplet(config, table, labels)
     if config.center_weight:
         losses["center"] = config.center_weight * learner.centers(out["pre"], labels)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from ..errors import BadConfig
 from ..models.reid_model import ReidModel
 from . import checkpoint
 from .config import TrainConfig
+from .cost import Cost
 from .crops import Crops, decode
 from .joint import Learner, Progress, new_learner, train_joint, views_of
 from .sampler import epoch_seed
@@ -46,12 +46,12 @@ def _train(config: TrainConfig, progress: Progress) -> Path:
     dataset = data.read(config.data_format, config.data, needs=("train",))
     crops = decode(dataset.train, config.height, config.width)
     parts = _validation_parts(config, dataset)
-    model, seconds = _trained(config, crops, parts, progress)
-    started = time.perf_counter()
+    model, cost = _trained(config, crops, parts, progress)
+    started = Cost.now()
     query_gallery = None if parts is None else (held(model, parts[0], flip=True), held(model, parts[1], flip=True))
     module = _module(config, model, crops, query_gallery, progress)
     model.attention = module.module
-    return _write(config, model, dataset, query_gallery, module, seconds + time.perf_counter() - started)
+    return _write(config, model, dataset, query_gallery, module, cost.plus(Cost.now().since(started)))
 
 
 def prepare(config: TrainConfig) -> None:
@@ -73,15 +73,15 @@ def _validation_parts(config: TrainConfig, dataset: Dataset) -> tuple[Crops, Cro
 
 def _trained(
     config: TrainConfig, crops: Crops, parts: tuple[Crops, Crops] | None, progress: Progress
-) -> tuple[ReidModel, float]:
-    """The model with its backbone trained (joint), or as it starts (separate), in eval mode; and its seconds."""
-    model, seconds = start_model(config, crops), 0.0
+) -> tuple[ReidModel, Cost]:
+    """The model with its backbone trained (joint), or as it starts (separate), in eval mode; and its cost."""
+    model, cost = start_model(config, crops), Cost()
     if config.strategy == "joint":
         learner = _resumed(config, new_learner(config, model, crops.people))
         train_joint(config, learner, crops, parts, progress)
-        model, seconds = learner.average, learner.seconds
+        model, cost = learner.average, learner.cost
     model.bf16 = False
-    return model.eval(), seconds
+    return model.eval(), cost
 
 
 def _resumed(config: TrainConfig, learner: Learner) -> Learner:
@@ -100,7 +100,7 @@ def _resumed(config: TrainConfig, learner: Learner) -> Learner:
 
 def decisive(config: TrainConfig) -> dict[str, Any]:
     """The options that decide the result: all but where things lie and how often it is looked at."""
-    free = {"out", "data", "resume", "validate_every", "name", "device", "threads"} | {
+    free = {"out", "data", "resume", "validate_every", "name", "device", "threads", "pair_memory"} | {
         name for name in config.as_dict() if name.startswith("module_") or name == "separate_after"
     }
     kept = {name: value for name, value in config.as_dict().items() if name not in free}
@@ -134,7 +134,7 @@ def _write(
     dataset: Dataset,
     validation: Validation | None,
     chosen: Candidate,
-    seconds: float,
+    cost: Cost,
 ) -> Path:
     """The bundle, with figures and calibration from the validation people."""
     metrics: dict[str, Any] = {}
@@ -143,12 +143,12 @@ def _write(
         metrics = figures(*validation, model.attention) | {"module": chosen.facts, "dataset": dataset.name}
         calibration = fit_power(*labelled_distances(*validation, model.attention))
     path = Path(config.out) / f"{config.name}.reid"
-    bundle.write(path, model, manifest(config, model, metrics, calibration, seconds))
+    bundle.write(path, model, manifest(config, model, metrics, calibration, cost))
     return path
 
 
 def manifest(
-    config: TrainConfig, model: ReidModel, metrics: dict[str, Any], calibration: Calibration, seconds: float
+    config: TrainConfig, model: ReidModel, metrics: dict[str, Any], calibration: Calibration, cost: Cost
 ) -> dict[str, Any]:
     """What a bundle says about itself."""
     return {
@@ -165,5 +165,10 @@ def manifest(
         },
         "metrics": metrics,
         "calibration": calibration.as_dict(),
-        "training": decisive(config) | {"seconds": round(seconds), "threads": torch.get_num_threads()},
+        "training": decisive(config)
+        | {
+            "seconds": round(cost.seconds),
+            "processor_seconds": round(cost.processor_seconds, 3),
+            "threads": torch.get_num_threads(),
+        },
     }

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..errors import TrainingDiverged
 from ..losses.triplet import batch_hard, weighted_regularised
-from ..models.diff_attention import DiffAttention
+from ..models.diff_attention import DiffAttention, pairs_within
 from .config import TrainConfig
 from .joint import Progress
 from .sampler import epoch_seed, people_batches
@@ -50,13 +50,20 @@ def train_separate(
     vectors = (vectors if vectors.dim() == 3 else vectors[None]).to(config.device)
     labels = labels.to(config.device)
     candidates = [] if first is None else _damped(config, first, vectors[0], validation, {"joint": 1.0})
-    for ratio in config.module_ratios or (config.ratio,):
-        for lr in config.module_lrs:
-            candidates += _grown(config, ratio, lr, vectors, labels, validation, progress)
+    for ratio, lr in _tried(config):
+        candidates += _grown(config, ratio, lr, vectors, labels, validation, progress)
+    if config.module_choice == "last":
+        candidates = candidates[-1:]
     alive = [item for item in candidates if item.facts["dead_share"] < DEAD_FROM]
     if not alive:
         raise TrainingDiverged("every diff attention module died (no hidden unit fires); try a smaller module_lrs")
     return max(alive, key=lambda item: item.score)
+
+
+def _tried(config: TrainConfig) -> list[tuple[int, float]]:
+    """(ratio, learning rate) of every module to train: the first alone, where none is chosen."""
+    pairs = [(ratio, lr) for ratio in config.module_ratios or (config.ratio,) for lr in config.module_lrs]
+    return pairs[:1] if config.module_choice == "last" else pairs
 
 
 def _grown(
@@ -71,7 +78,7 @@ def _grown(
     """The module after each epoch at this ratio and rate, vectors (V, N, D); stops early when it is dead."""
     for epoch, (module, loss) in enumerate(module_epochs(config, ratio, lr, vectors, labels, progress), start=1):
         facts = {"module_lr": lr, "module_ratio": float(ratio), "module_epoch": float(epoch), "loss": loss}
-        tried = _damped(config, module, vectors[0], validation, facts)
+        tried = _damped(config, module, vectors[0], _asked(config, validation), facts)
         for candidate in tried:
             progress(epoch, config.module_epochs, 0, 0, candidate.facts)
         yield from tried
@@ -101,6 +108,11 @@ def module_epochs(
         yield module, loss
 
 
+def _asked(config: TrainConfig, validation: tuple[Held, Held] | None) -> tuple[Held, Held] | None:
+    """The validation people, where they may choose."""
+    return None if config.module_choice == "last" else validation
+
+
 def _damped(
     config: TrainConfig,
     module: DiffAttention,
@@ -121,7 +133,8 @@ def _damped(
 def _step(
     config: TrainConfig, module: DiffAttention, optimizer: torch.optim.Optimizer, vectors: Tensor, labels: Tensor
 ) -> float:
-    table = module.distance_matrix(vectors, vectors, normalise=config.normalise_train)
+    tile = pairs_within(config.pair_memory, module.dim)
+    table = module.distance_matrix(vectors, vectors, tile, config.normalise_train)
     weighted = config.triplet == "weighted"
     loss = WEIGHT * (weighted_regularised(table, labels) if weighted else batch_hard(table, labels, soft=True))
     said = float(loss.detach())

@@ -1,0 +1,106 @@
+"""The table of backbones and methods as Markdown, CSV and JSON, and put in its place in a document."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from ..errors import ReportUnwritten
+from ..training.table import PAPER_EPOCHS, Row
+from .folder import write_text
+from .metrics import FIGURES
+
+HEAD = (
+    "| backbone | method | Rank-1 | mAP (95%) | mINP | mAP over plain (95%) | epochs | module epochs | start | pixels "
+    "| CPU minutes |"
+)
+BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
+
+
+def as_markdown(rows: Sequence[Row]) -> str:
+    """One line per row, in percent, and what a reader must know below."""
+    lines = [HEAD, "|" + "---|" * (HEAD.count("|") - 1), *map(_line, rows), "", *_notes(rows)]
+    return "\n".join(lines) + "\n"
+
+
+def as_csv(rows: Sequence[Row]) -> str:
+    """One line per row, figures 0..1, empty where a row has none."""
+    names = [f"{kind}{name}{side}" for kind in ("", "gain ") for name in FIGURES for side in ("", " low", " high")]
+    facts = ("backbone", "method", "skipped", "epochs", "module_epochs", "processor_minutes")
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*facts, *(name.replace(" ", "_") for name in names)])
+    for row in rows:
+        figures = [f"{row.figures[name]:.6f}" if name in row.figures else "" for name in names]
+        writer.writerow([*(getattr(row, fact) for fact in facts), *figures])
+    return text.getvalue()
+
+
+def as_json(rows: Sequence[Row]) -> str:
+    """Every row whole, with the options that made it."""
+    return json.dumps([asdict(row) for row in rows], indent=2) + "\n"
+
+
+WRITERS = {"markdown": as_markdown, "csv": as_csv, "json": as_json}
+
+
+def write_comparison(folder: Path, rows: Sequence[Row], document: Path | None = None) -> list[Path]:
+    """table.md, .csv and .json in `folder`, and the Markdown between BEGIN and END of `document`; the files.
+
+    Raises ReportUnwritten.
+    """
+    endings = {"markdown": "md", "csv": "csv", "json": "json"}
+    texts = {folder / f"table.{endings[name]}": writer(rows) for name, writer in WRITERS.items()}
+    if document is not None:
+        texts[document] = _inserted(document, as_markdown(rows))
+    for path, text in texts.items():
+        write_text(path, text)
+    return list(texts)
+
+
+def _inserted(document: Path, table: str) -> str:
+    try:
+        before, _, rest = document.read_text(encoding="utf-8").partition(BEGIN)
+    except OSError as error:
+        raise ReportUnwritten(f"{document} cannot be read: {error.strerror}", path=str(document)) from error
+    _, mark, after = rest.partition(END)
+    if not mark:
+        text = f"{document} has no place for the table: a line {BEGIN} and a line {END} below it"
+        raise ReportUnwritten(text, path=str(document))
+    return f"{before}{BEGIN}\n\n{table}\n{END}{after}"
+
+
+def _line(row: Row) -> str:
+    rank1, mean_ap, mean_inp = (100 * row.figures[name] for name in FIGURES)
+    low, high = (100 * row.figures[f"mean_ap {side}"] for side in ("low", "high"))
+    start = "its plain row" if row.method == "separate" else row.start
+    pixels = f"{row.options['height']} x {row.options['width']}"
+    return (
+        f"| {row.backbone} | {row.method} | {rank1:.1f} | {mean_ap:.1f} ({low:.1f} to {high:.1f}) | {mean_inp:.1f} "
+        f"| {_gain(row)} | {row.epochs or ''} | {row.module_epochs or ''} | {start} | {pixels} "
+        f"| {row.processor_minutes:.1f} |"
+    )
+
+
+def _gain(row: Row) -> str:
+    if "gain mean_ap" not in row.figures:
+        return ""
+    mean, low, high = (100 * row.figures[f"gain mean_ap{side}"] for side in ("", " low", " high"))
+    return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
+
+
+def _notes(rows: Sequence[Row]) -> list[str]:
+    short = [row for row in rows if 0 < row.epochs < PAPER_EPOCHS]
+    notes = ["`separate` counts its module alone; the plain row's minutes come before it."]
+    if short:
+        notes.append(
+            f"Run shorter than the paper's {PAPER_EPOCHS} epochs: "
+            + ", ".join(f"{row.backbone} {row.method} ({row.epochs})" for row in short)
+            + "."
+        )
+    skipped = sorted({row.skipped for row in rows})
+    return [*notes, f"Queries without a match, skipped: {', '.join(map(str, skipped))}."] if rows else []
