@@ -22,7 +22,7 @@ from reid_engine.calibration import Calibration, Curve
 from reid_engine.contracts import Ranking
 from reid_engine.errors import BadConfig, BundleMismatch
 from reid_engine.photo import views_of
-from reid_engine.ranking import Attention, Ranker
+from reid_engine.ranking import Attention, Features, Ranker
 from reid_engine.workers import Workers
 
 if TYPE_CHECKING:
@@ -83,9 +83,7 @@ class Engine:
         each = [self._features(views_of(photo)).mean(axis=0) for photo in photos]
         return np.asarray(np.mean(each, axis=0), dtype=np.float32)
 
-    def rank(
-        self, query: NDArray[np.float32], features: NDArray[np.float16], ids: NDArray[np.int64], limit: int
-    ) -> Ranking:
+    def rank(self, query: NDArray[np.float32], features: Features, ids: NDArray[np.int64], limit: int) -> Ranking:
         """The `limit` nearest of the gallery rows: query (D,), features (N, D), ids (N,); see ranking.Ranker.rank."""
         return self._ranker.rank(query, features, ids, limit)
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from reid_engine.calibration import Curve
 from reid_engine.contracts import Ranking
 from reid_engine.errors import BundleMismatch
+from reid_engine.stack import Stack
 from reid_engine.workers import Workers
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ TILES_A_PIECE = 4  # what one worker takes at a time; tiles are whole, so pieces
 EPS = 1e-12
 
 Vector = NDArray[np.float32]
-Features = NDArray[np.float16]
+Features = NDArray[np.float16] | Stack
 Ids = NDArray[np.int64]
 Rows = NDArray[np.int64]
 

@@ -14,8 +14,10 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import mmap
 import os
 import re
+import resource
 import time
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -28,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_engine.errors import BundleMismatch, StoreCorrupt, StoreFull
+from reid_engine.stack import Stack
 
 MAGIC = b"REIDSEG1"
 ALIGNMENT = 64
@@ -88,6 +91,7 @@ class SegmentStore:
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
+        _allow_many_files()
 
     def write(self, model_key: str, camera_id: int, ids: Ids, seen_at: Times, features: Features) -> SegmentFacts:
         """Write n rows of one camera as a new segment and return its facts; the file is on disk when this returns.
@@ -167,7 +171,7 @@ class SegmentStore:
 
     def _mapped(self, path: str) -> NDArray[np.uint8]:
         try:
-            return np.memmap(self._file(path), dtype=np.uint8, mode="r").view(np.ndarray)
+            return _mapped_file(self._file(path))
         except (OSError, ValueError) as error:
             raise _corrupt(path, f"cannot be read ({error})") from error
 
@@ -186,42 +190,29 @@ class SegmentStore:
 
 def gather(
     store: SegmentStore, paths: Sequence[str], windows: Sequence[Window] | None = None
-) -> tuple[Ids, Times, Features]:
+) -> tuple[Ids, Times, Stack]:
     """The rows of the segments that lie within any of the windows: ids (n,), seen_at (n,), features (n, D).
 
     `windows` are (start, end) in the camera's clock, both ends included; None takes every row. A row in two windows
-    comes once. One segment taken as a whole is not copied. No row at all gives features of shape (0, D), and (0, 0)
-    where not even a segment was named. Raises BundleMismatch when segments differ in feature size.
+    comes once. Features stay where they are mapped. No row at all gives features of shape (0, D), and (0, 0) where not
+    even a segment was named. Raises BundleMismatch when segments differ in feature size.
     """
-    parts = [_within(store.open(path), windows) for path in paths]
-    sizes = sorted({part.features.shape[1] for part in parts})
+    segments = [store.open(path) for path in paths]
+    sizes = sorted({segment.features.shape[1] for segment in segments})
     if len(sizes) > 1:
         raise BundleMismatch(f"The segments hold features of sizes {sizes}; index the gallery again.", sizes=sizes)
-    if len(parts) == 1:
-        return parts[0].ids, parts[0].seen_at, parts[0].features
-    return _joined([part for part in parts if len(part.ids)], sizes[0] if sizes else 0)
+    parts = [part for segment in segments for part in _within(segment, windows)]
+    ids = np.concatenate([np.empty(0, np.int64), *(part.ids for part in parts)])
+    seen_at = np.concatenate([np.empty(0, np.float64), *(part.seen_at for part in parts)])
+    return ids, seen_at, Stack((part.features for part in parts), sizes[0] if sizes else 0)
 
 
-def _joined(parts: Sequence[SegmentData], dim: int) -> tuple[Ids, Times, Features]:
-    if not parts:
-        return np.empty(0, np.int64), np.empty(0, np.float64), np.empty((0, dim), np.float16)
-    return (
-        np.concatenate([part.ids for part in parts]),
-        np.concatenate([part.seen_at for part in parts]),
-        np.concatenate([part.features for part in parts]),
-    )
-
-
-def _within(segment: SegmentData, windows: Sequence[Window] | None) -> SegmentData:
+def _within(segment: SegmentData, windows: Sequence[Window] | None) -> list[SegmentData]:
     """The rows inside the union of the windows; rows are in time order, so each window is one slice."""
     if windows is None:
-        return segment
+        return [segment]
     slices = _disjoint(segment.seen_at, windows)
-    if len(slices) == 1:
-        taken = slices[0]
-        return SegmentData(segment.ids[taken], segment.seen_at[taken], segment.features[taken])
-    rows = np.concatenate([np.arange(s.start, s.stop) for s in slices]) if slices else np.empty(0, np.int64)
-    return SegmentData(segment.ids[rows], segment.seen_at[rows], segment.features[rows])
+    return [SegmentData(segment.ids[rows], segment.seen_at[rows], segment.features[rows]) for rows in slices]
 
 
 def _disjoint(seen_at: Times, windows: Sequence[Window]) -> list[slice]:
@@ -272,6 +263,25 @@ def _parsed(whole: NDArray[np.uint8], path: str) -> tuple[_Header, int]:
     except (ValueError, TypeError) as error:
         raise _corrupt(path, "has an unreadable header") from error
     return header, length
+
+
+def _mapped_file(file: Path) -> NDArray[np.uint8]:
+    """The bytes of a file, read-only; a third of what np.memmap takes, which counts where a city has 20,000 segments.
+
+    Every mapping holds an open file, and the usual limit of 1,024 is one that a process may raise for itself.
+    """
+    handle = os.open(file, os.O_RDONLY)
+    try:
+        return np.frombuffer(mmap.mmap(handle, 0, prot=mmap.PROT_READ), np.uint8)
+    finally:
+        os.close(handle)
+
+
+def _allow_many_files() -> None:
+    """Raise this process's limit of open files as far as it may be raised."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 @contextmanager

@@ -43,6 +43,7 @@ EXTRACT_ROWS = 32
 COMMIT_SECONDS = 20.0
 SEGMENTS_MAX = 32
 COMPACT_ROWS = 65_536
+NAMED_AT_MOST = 500
 # Claims are files; cameras share them, which at worst makes one wait for another.
 CLAIMS = 64
 
@@ -110,7 +111,7 @@ def index_slice(
 def pending_counts(camera_ids: Iterable[int], version: ModelVersion) -> dict[int, int]:
     """camera id -> crops that have no features for this version; cameras where nothing is missing are left out."""
     ids = sorted(set(camera_ids))
-    near = camera_range(ids)
+    near = cameras_filter(ids)
     crops = Crop.objects.filter(**near).order_by().values_list("camera_id").annotate(n=Count("id"))
     rows = Segment.objects.filter(model_version=version, **near).order_by()
     indexed = dict(rows.values_list("camera_id").annotate(n=Sum("rows")))
@@ -118,9 +119,14 @@ def pending_counts(camera_ids: Iterable[int], version: ModelVersion) -> dict[int
     return {camera_id: missing[camera_id] for camera_id in ids if missing.get(camera_id, 0) > 0}
 
 
-def camera_range(camera_ids: Collection[int]) -> dict[str, int]:
-    """A filter that lets all of the cameras through, and some others: a city has more than a statement may name."""
-    return {"camera_id__gte": min(camera_ids, default=0), "camera_id__lte": max(camera_ids, default=0)}
+def cameras_filter(camera_ids: Collection[int]) -> dict[str, Any]:
+    """A filter that lets all of the cameras through: few by name, of many also others between them.
+
+    A city has more cameras than a statement may name; a unit's few must not cost what the city has.
+    """
+    if len(camera_ids) <= NAMED_AT_MOST:
+        return {"camera_id__in": sorted(camera_ids)}
+    return {"camera_id__gte": min(camera_ids), "camera_id__lte": max(camera_ids)}
 
 
 def version_index(version: ModelVersion, progress: Progress | None = None, extractor: Extractor | None = None) -> int:

@@ -13,10 +13,11 @@ from django.db.models import Count, ExpressionWrapper, F, FloatField, Func, Max,
 from django.urls import reverse
 from numpy.typing import NDArray
 
-from citysearch.gallery.indexing import camera_range, pending_counts, segment_store
+from citysearch.gallery.indexing import cameras_filter, pending_counts, segment_store
 from citysearch.gallery.models import Crop, Segment
 from citysearch.research.models import ModelVersion
-from reid_engine.errors import StoreCorrupt
+from reid_engine.errors import BundleMismatch, StoreCorrupt
+from reid_engine.stack import Stack, stacked
 from reid_engine.store import Window, gather
 from units.models import Camera, Unit
 
@@ -32,7 +33,7 @@ class GalleryRows:
 
     ids: NDArray[np.int64]
     seen_at: NDArray[np.float64]
-    features: NDArray[np.float16]
+    features: Stack
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -55,14 +56,15 @@ def gallery_of(
     Each camera's clock may be off: its windows are shifted by its offset, its times shifted back. `windows` None takes
     every row. Raises StoreCorrupt for a damaged segment, BundleMismatch for one of another size.
     """
-    groups: dict[float, list[int]] = defaultdict(list)
-    for camera in cameras:
-        groups[camera.clock_offset_s].append(camera.pk)
-    parts = [_rows_of(ids, version, windows, offset) for offset, ids in sorted(groups.items())]
-    parts = [part for part in parts if len(part)]
-    if len(parts) == 1:
-        return parts[0]
-    return _joined(parts, version.dim)
+    offsets = {camera.pk: camera.clock_offset_s for camera in cameras}
+    for attempt in range(READ_ATTEMPTS):
+        paths = _paths(offsets, version, windows)
+        try:
+            return _rows_of(paths, windows, version.dim)
+        except StoreCorrupt:
+            if attempt + 1 == READ_ATTEMPTS or paths == _paths(offsets, version, windows):
+                raise
+    raise AssertionError("unreachable: the last attempt returns or raises")
 
 
 def gallery_counts(units: Iterable[Unit], version: ModelVersion | None) -> dict[int, UnitCounts]:
@@ -151,43 +153,38 @@ def _shifted(moment: datetime, delta: timedelta) -> datetime:
         return moment
 
 
-def _rows_of(
-    camera_ids: Sequence[int], version: ModelVersion, windows: Sequence[Window] | None, offset: float
-) -> GalleryRows:
-    """Rows of cameras that share one clock offset."""
-    shifted = None if windows is None else [(start + offset, end + offset) for start, end in windows]
-    for attempt in range(READ_ATTEMPTS):
-        paths = _paths(camera_ids, version, shifted)
-        try:
-            ids, seen_at, features = gather(segment_store(), paths, shifted)
-        except StoreCorrupt:
-            if attempt + 1 == READ_ATTEMPTS or paths == _paths(camera_ids, version, shifted):
-                raise
-        else:
-            return GalleryRows(ids, seen_at - offset if offset else seen_at, features)
-    raise AssertionError("unreachable: the last attempt returns or raises")
+def _rows_of(paths: Mapping[float, Sequence[str]], windows: Sequence[Window] | None, dim: int) -> GalleryRows:
+    """Rows of segments by the clock offset of their cameras."""
+    found = [(gather(segment_store(), paths[offset], _shifted_by(offset, windows)), offset) for offset in sorted(paths)]
+    found = [(part, offset) for part, offset in found if len(part[0])]
+    ids = np.concatenate([np.empty(0, np.int64), *(part[0] for part, _offset in found)])
+    seen_at = np.concatenate([np.empty(0, np.float64), *(part[1] - offset for part, offset in found)])
+    sizes = {part[2].shape[1] for part, _offset in found} or {dim}
+    if len(sizes) > 1:
+        raise BundleMismatch(f"The segments hold features of sizes {sorted(sizes)}; index the gallery again.")
+    return GalleryRows(ids, seen_at, stacked((part[2] for part, _offset in found), sizes.pop()))
 
 
-def _paths(camera_ids: Sequence[int], version: ModelVersion, windows: Sequence[Window] | None) -> list[str]:
-    """Committed segments that may hold rows of the windows."""
-    wanted = set(camera_ids)
-    rows = Segment.objects.filter(model_version=version, **camera_range(wanted))
+def _paths(
+    offsets: Mapping[int, float], version: ModelVersion, windows: Sequence[Window] | None
+) -> dict[float, list[str]]:
+    """Clock offset -> committed segments of such cameras that may hold rows of the windows."""
+    rows = Segment.objects.filter(model_version=version, **cameras_filter(offsets))
     found = rows.order_by("camera_id", "start", "id").values_list("camera_id", "path", "start", "end")
-    return [path for camera_id, path, start, end in found if camera_id in wanted and _overlaps(start, end, windows)]
+    paths: dict[float, list[str]] = defaultdict(list)
+    for camera_id, path, start, end in found:
+        if camera_id in offsets and _overlaps(start, end, _shifted_by(offsets[camera_id], windows)):
+            paths[offsets[camera_id]].append(path)
+    return dict(paths)
+
+
+def _shifted_by(offset: float, windows: Sequence[Window] | None) -> Sequence[Window] | None:
+    """True times as a camera's own clock has them."""
+    return None if windows is None else [(start + offset, end + offset) for start, end in windows]
 
 
 def _overlaps(start: float, end: float, windows: Sequence[Window] | None) -> bool:
     return windows is None or any(first <= end and last >= start for first, last in windows)
-
-
-def _joined(parts: Sequence[GalleryRows], dim: int) -> GalleryRows:
-    if not parts:
-        return GalleryRows(np.empty(0, np.int64), np.empty(0, np.float64), np.empty((0, dim), np.float16))
-    return GalleryRows(
-        np.concatenate([part.ids for part in parts]),
-        np.concatenate([part.seen_at for part in parts]),
-        np.concatenate([part.features for part in parts]),
-    )
 
 
 def _by_camera(rows: QuerySet[Any]) -> QuerySet[Any, Any]:

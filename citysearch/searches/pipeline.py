@@ -42,9 +42,10 @@ from units.tree import below
 Features = NDArray[np.floating[Any]]
 
 # Between two batches the worker looks whether the search is cancelled, and says that it is alive. Batches of the first
-# size are scored row by row, those of a large gallery by way of the coarse stage: both take a fraction of a second.
+# size are scored row by row, those of a large gallery by way of the coarse stage: both take a fraction of a second once
+# their rows are in memory, and the large ones a few seconds where they come from the disk.
 BATCH_ROWS = 20_000
-LARGE_BATCH_ROWS = 200_000
+LARGE_BATCH_ROWS = 1_000_000
 INSERTED_AT_ONCE = 1000
 
 
@@ -408,7 +409,7 @@ def _features_of(search: Search, crops: Iterable[int]) -> tuple[NDArray[np.int64
     if not cameras:
         return np.empty(0, np.int64), np.empty((0, model_of(search).dim), np.float16), {}
     rows = gallery_of(list(cameras.values()), model_of(search), None)
-    chosen = np.isin(rows.ids, np.array(wanted, dtype=np.int64))
+    chosen = np.flatnonzero(np.isin(rows.ids, np.array(wanted, dtype=np.int64)))
     return rows.ids[chosen], rows.features[chosen], cameras
 
 

@@ -205,12 +205,12 @@ def test_sweeping_removes_only_old_files_that_no_row_names(store: SegmentStore) 
     assert files(store) == sorted(["README", kept.path, young.path])
 
 
-def test_gathering_one_whole_segment_does_not_copy_it(store: SegmentStore) -> None:
+def test_gathering_whole_segments_does_not_copy_them(store: SegmentStore) -> None:
     path = put(store, [1.0, 2.0, 3.0]).path
     for windows in (None, [(0.0, 5.0)], [(1.0, 3.0)], [(0.0, 2.0), (2.0, 9.0)]):
         ids, seen_at, features = gather(store, [path], windows)
         assert len(ids) == len(seen_at) == 3
-        assert not features.flags.owndata and not features.flags.writeable
+        assert not features.blocks[0].flags.owndata and not features.blocks[0].flags.writeable
 
 
 def test_gathering_nothing_gives_empty_arrays_of_the_right_shape(store: SegmentStore) -> None:
@@ -246,4 +246,4 @@ def test_gathering_equals_looking_at_every_row(
     }
     assert dict(zip(ids.tolist(), seen_at.tolist(), strict=True)) == expected
     assert len(ids) == len(expected)
-    assert features.tolist() == [[id_ % 100] * features.shape[1] for id_ in ids.tolist()]
+    assert np.array(features).tolist() == [[id_ % 100] * features.shape[1] for id_ in ids.tolist()]

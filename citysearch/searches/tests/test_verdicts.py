@@ -43,7 +43,7 @@ def test_verdicts_move_the_query_as_the_formula_says(found: Search, judge: Any, 
     assert response.status_code == 202
 
     rows = gallery_of(gallery, version)
-    features = {int(pk): rows.features[n].astype(np.float64) for n, pk in enumerate(rows.ids)}
+    features = {int(pk): row.astype(np.float64) for pk, row in zip(rows.ids, rows.features, strict=True)}
     unit = lambda vector: vector / np.linalg.norm(vector)  # noqa: E731
     towards = unit(
         np.mean([unit(pipeline.query_of(found).astype(np.float64)), *(unit(features[pk]) for pk in yes)], axis=0)
