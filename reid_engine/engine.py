@@ -58,6 +58,7 @@ class Engine:
         self._model = loaded.model().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         calibration = Calibration.from_dict(loaded.manifest["calibration"])
         self._ranker = Ranker(Attention.of(self._model.attention), calibration, exhaustive_rows, self._workers)
+        self._ranker.prepare()
 
     @property
     def dim(self) -> int:

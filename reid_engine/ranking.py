@@ -1,30 +1,25 @@
 """From one query and many gallery rows to a Ranking: coarse cosine for a large gallery, then exact diff attention.
 
-Rows are scored in tiles that stay in the processor's cache; nothing of size (N, D) is made beside the features.
-Measured in float32 at D = 512, r = 4, tiles of 512 rows, one thread on an AMD EPYC (Zen 5) that others used as well:
-115,000 to 267,000 pairs per second of processor time, mostly below 165,000.
+A gallery is one array of rows, or a Stack of them (segments mapped from disk). Rows go to the workers in
+pieces; nothing of size (N, D) is made beside the features. How fast that is: docs/performance.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from reid_engine.attention import Attention as Attention
 from reid_engine.calibration import Curve
 from reid_engine.contracts import Ranking
 from reid_engine.errors import BundleMismatch
+from reid_engine.scoring import Score, cosine, scorer, tile_rows
 from reid_engine.stack import Stack
 from reid_engine.workers import Workers
-
-if TYPE_CHECKING:
-    from reid_engine.models.diff_attention import DiffAttention
 
 # Every row is scored while that takes about a quarter of a second on two cores at D = 512, which is less than a person
 # waits for; the limit shrinks with the cost of a pair, 2 D h multiply-adds. Above it the coarse stage decides who is
@@ -34,59 +29,13 @@ EXHAUSTIVE_MULTIPLY_ADDS = EXHAUSTIVE_ROWS * 2 * 512 * 128
 SHORTLIST_ROWS = 2_000
 SHORTLIST_FACTOR = 4
 
-TILE_ON_CPU = 512  # three float32 matrices of 512 x 512 fill, and fit, the second-level cache and its neighbour
-TILE_ON_GPU = 16_384
 TILES_A_PIECE = 4  # what one worker takes at a time; tiles are whole, so pieces change no distance
-EPS = 1e-12
+COARSE_BYTES = 1 << 23  # of a piece of the coarse scan
 
 Vector = NDArray[np.float32]
 Features = NDArray[np.float16] | Stack
 Ids = NDArray[np.int64]
 Rows = NDArray[np.int64]
-
-
-@dataclass(frozen=True, eq=False)
-class Attention:
-    """The weights of diff attention as plain tensors: w1 (h, D), w2 (D, h), four scalars, three options.
-
-    f = w_d T(g - q) + w_q q + w_g g + b;  A = activation(w2 relu(w1 f));  D(A*q, A*g), both normalised (method.md, 1).
-    """
-
-    w1: Tensor
-    w2: Tensor
-    w_d: float
-    w_q: float
-    w_g: float
-    b: float
-    transform: str = "abs"
-    activation: str = "sigmoid"
-    metric: str = "euclidean"
-
-    @classmethod
-    def of(cls, module: DiffAttention) -> Attention:
-        """The weights of a trained module, float32, on the module's device."""
-        w_d, w_q, w_g, b = (float(scalar.detach()) for scalar in module.scalars())
-        w1, w2 = (layer.weight.detach().float() for layer in (module.reduce, module.expand))
-        return cls(w1, w2, w_d, w_q, w_g, b, module.transform, module.activation, module.metric)
-
-    @property
-    def dim(self) -> int:
-        return self.w1.shape[1]
-
-    @property
-    def exhaustive_rows(self) -> int:
-        """Up to so many rows every one is scored: 50,000 at D = 512 and r = 4, fewer where a pair costs more."""
-        return max(SHORTLIST_ROWS, min(EXHAUSTIVE_ROWS, EXHAUSTIVE_MULTIPLY_ADDS // (2 * self.w1.numel())))
-
-    @property
-    def tile(self) -> int:
-        """How many rows are scored at a time where the weights are."""
-        return TILE_ON_CPU if self.w1.device.type == "cpu" else TILE_ON_GPU
-
-    @cached_property
-    def columns(self) -> tuple[Tensor, Tensor]:
-        """w1 and w2 transposed and contiguous, as the products over rows need them."""
-        return self.w1.t().contiguous(), self.w2.t().contiguous()
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +49,7 @@ class Ranker:
     calibration: Curve
     exhaustive_rows: int | None = None
     workers: Workers = field(default_factory=lambda: Workers(1))
+    dtype: torch.dtype = torch.float32
 
     def rank(self, query: Vector, features: Features, ids: Ids, limit: int) -> Ranking:
         """The `limit` nearest of the gallery rows: query (D,), features (N, D), ids (N,) unique.
@@ -110,44 +60,62 @@ class Ranker:
         """
         _check_sizes(self.attention, query, features)
         rows = self._scored(query, features, limit)
-        exact = len(rows) == len(features)
-        scored = features if exact else features[rows]
+        scored, kept = (features, ids) if rows is None else (features[rows], ids[rows])
         distances = self.distances(query, scored)
-        best = _nearest(distances, ids[rows], limit)
+        best = _nearest(distances, kept, limit)
         return Ranking(
-            ids=np.asarray(ids[rows[best]], dtype=np.int64),
+            ids=np.asarray(kept[best], dtype=np.int64),
             distances=distances[best],
-            cosine=cosine_similarities(query, features[rows[best]]),
+            cosine=cosine_similarities(query, scored[best]),
             likelihoods=self.calibration.likelihood(distances[best]),
-            scanned=len(features),
-            exact=exact,
+            scanned=len(ids),
+            exact=rows is None,
         )
 
     def distances(self, query: Vector, features: Features) -> Vector:
         """The exact distance of every row: query (D,), features (N, D) -> (N,) float32, on all workers."""
-        return self._of_rows(partial(exact_distances, self.attention, query), features)
+        return self._of_rows(scorer(self.attention, query, self.dtype), features, self._piece)
+
+    def prepare(self) -> None:
+        """Compile and pack what the first ranking would wait for."""
+        nothing = np.zeros((1, self.attention.dim), np.float16)
+        self.distances(nothing[0].astype(np.float32), nothing)
+        self.most_alike(nothing[0].astype(np.float32), nothing, 1)
 
     def most_alike(self, query: Vector, features: Features, count: int) -> Rows:
         """The coarse stage: the `count` rows most alike by plain cosine, most alike first, on all workers."""
-        cosine = self._of_rows(partial(cosine_similarities, query), features)
-        return _nearest(-cosine, np.arange(len(cosine)), count)
+        return self.most_alike_each(query[None], features, count)[0]
 
-    def _scored(self, query: Vector, features: Features, limit: int) -> Rows:
-        """The rows worth the exact distance: all of them, or the shortlist of a gallery too large for that."""
-        most = self.attention.exhaustive_rows if self.exhaustive_rows is None else self.exhaustive_rows
+    def most_alike_each(self, queries: Vector, features: Features, count: int) -> list[Rows]:
+        """The same for several queries (Q, D) in one visit to the rows."""
+        size = max(1, COARSE_BYTES // (2 * queries.shape[1]))
+        found = self._of_rows(cosine(queries), features, size)
+        return [_nearest(-each, np.arange(len(each)), count) for each in found.reshape(len(queries), -1)]
+
+    @property
+    def _piece(self) -> int:
+        return TILES_A_PIECE * tile_rows(self.attention, self.dtype)
+
+    def _scored(self, query: Vector, features: Features, limit: int) -> Rows | None:
+        """The rows worth the exact distance, ascending: None for all, or the shortlist of a gallery too large."""
+        most = exhaustive_rows(self.attention) if self.exhaustive_rows is None else self.exhaustive_rows
         shortlist = max(SHORTLIST_ROWS, SHORTLIST_FACTOR * limit)
         if len(features) <= max(most, shortlist):
-            return np.arange(len(features))
+            return None
         return np.sort(self.most_alike(query, features, shortlist))
 
-    def _of_rows(self, work: Callable[[Features], Vector], features: Features) -> Vector:
-        """`work` on the rows, shared among the workers in pieces of whole tiles."""
-        size = TILES_A_PIECE * self.attention.tile
+    def _of_rows(self, work: Score, features: Features, size: int) -> Vector:
+        """`work` on the rows, shared among the workers in pieces of `size` rows; joined along the last axis."""
         starts = range(0, len(features), size)
-        return _joined(self.workers.map(lambda start: work(features[start : start + size]), starts))
+        found = self.workers.map(lambda start: work(np.asarray(features[start : start + size])), starts)
+        return np.concatenate(found, axis=-1) if found else np.empty(0, np.float32)
 
 
-@torch.inference_mode()
+def exhaustive_rows(attention: Attention) -> int:
+    """Up to so many rows every one is scored: 50,000 at D = 512 and r = 4, fewer where a pair costs more."""
+    return max(SHORTLIST_ROWS, min(EXHAUSTIVE_ROWS, EXHAUSTIVE_MULTIPLY_ADDS // (2 * attention.w1.numel())))
+
+
 def exact_distances(
     attention: Attention,
     query: Vector,
@@ -155,36 +123,25 @@ def exact_distances(
     tile: int | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Vector:
-    """Diff attention distance of one query to every row: query (D,), features (N, D) -> (N,) float32.
+    """Diff attention distance of one query to every row: query (D,), features (N, D) -> (N,) float32, on one core.
 
     0..2 for the euclidean metric (the chord between the attended directions) and for cosine (1 - cos). With
-    `dtype=torch.bfloat16` the two matrix products round to 8 bits; everything else stays float32. Tiles are padded to
-    their full size, so that a row's distance does not depend on the rows beside it: units merge exactly.
+    `dtype=torch.bfloat16` the two matrix products round to 8 bits; everything else stays float32. A row's distance
+    does not depend on the rows beside it: units merge exactly.
     """
-    device = attention.w1.device
-    size = tile or attention.tile
-    q = torch.from_numpy(np.array(query, dtype=np.float32)).to(device)
-    scorer = _Scorer(attention, q, dtype)
-    found = [scorer.distances(rows)[:count].cpu() for rows, count in _tiles(features, size, device)]
-    return np.asarray(torch.cat(found).numpy()) if found else np.empty(0, np.float32)
+    return scorer(attention, query, dtype, tile)(np.asarray(features))
 
 
-def cosine_similarities(query: Vector, features: Features, tile: int = TILES_A_PIECE * TILE_ON_CPU) -> Vector:
+def cosine_similarities(query: Vector, features: Features) -> Vector:
     """Plain cosine of one query and every row: query (D,), features (N, D) -> (N,) float32, -1..1; 0 for a zero row."""
-    direction = torch.from_numpy(np.array(query, dtype=np.float32))
-    direction = direction / direction.norm().clamp_min(EPS)
-    found = np.empty(len(features), np.float32)
-    for start in range(0, len(features), tile):
-        rows = torch.from_numpy(np.array(features[start : start + tile])).float()
-        found[start : start + len(rows)] = (rows @ direction / rows.norm(dim=1).clamp_min(EPS)).numpy()
-    return found
+    return cosine(query[None])(np.asarray(features))[0] if len(features) else np.empty(0, np.float32)
 
 
 def coarse_top(query: Vector, features: Features, k: int) -> tuple[Rows, Vector]:
     """The k rows most alike by plain cosine and their cosines, most alike first; equal ones in order of row."""
-    cosine = cosine_similarities(query, features)
-    best = _nearest(-cosine, np.arange(len(cosine)), k)
-    return best, cosine[best]
+    similarities = cosine_similarities(query, features)
+    best = _nearest(-similarities, np.arange(len(similarities)), k)
+    return best, similarities[best]
 
 
 def merge(rankings: Sequence[Ranking], limit: int) -> Ranking:
@@ -210,59 +167,6 @@ def merge(rankings: Sequence[Ranking], limit: int) -> Ranking:
 
 def _joined(parts: Sequence[Vector]) -> Vector:
     return np.concatenate([np.empty(0, np.float32), *parts])
-
-
-class _Scorer:
-    """One query against tiles of rows: what depends on the query alone is computed once."""
-
-    def __init__(self, attention: Attention, query: Tensor, dtype: torch.dtype) -> None:
-        self.attention, self.query = attention, query
-        self.reduce, self.expand = (layer.to(dtype) for layer in attention.columns)
-        self.constant = ((attention.w_q * query + attention.b) @ attention.columns[0]).to(dtype)
-        self.query_squared = query.square()
-
-    def distances(self, rows: Tensor) -> Tensor:
-        """rows (T, D) float32 -> (T,). w1 (w_q q + b) is the same for all rows and enters as the product's constant."""
-        gap = rows - self.query
-        weights = self._squared_map(gap, rows)
-        query_square = weights @ self.query_squared
-        row_square = (rows.square() * weights).sum(1)
-        gap_square = gap.square_().mul_(weights).sum(1)
-        return self._from_squares(query_square, row_square, gap_square)
-
-    def _squared_map(self, gap: Tensor, rows: Tensor) -> Tensor:
-        """A * A (T, D): all three sums need the map only squared."""
-        mixed = torch.add(self._transformed(gap).mul_(self.attention.w_d), rows, alpha=self.attention.w_g)
-        hidden = torch.addmm(self.constant, mixed.to(self.reduce.dtype), self.reduce).relu_()
-        logits = (hidden @ self.expand).float()
-        return (logits.sigmoid_() if self.attention.activation == "sigmoid" else logits).square_()
-
-    def _transformed(self, gap: Tensor) -> Tensor:
-        if self.attention.transform == "abs":
-            return gap.abs()
-        return gap.square() if self.attention.transform == "squ" else gap.clone()
-
-    def _from_squares(self, query_square: Tensor, row_square: Tensor, gap_square: Tensor) -> Tensor:
-        """|Aq|^2, |Ag|^2 and |A(g - q)|^2 -> distance of the two directions.
-
-        |u - v|^2 = (|a - b|^2 - (|a| - |b|)^2) / (|a| |b|) for u = a/|a|, v = b/|b|: unlike 2 - 2 cos it does not
-        cancel where the two are near. A zero vector has no direction; it stays zero, as in the training code.
-        """
-        a, b = query_square.sqrt(), row_square.sqrt()
-        chord_square = ((gap_square - (a - b).square()) / (a * b).clamp_min(EPS * EPS)).clamp_(0.0, 4.0)
-        nothing = (a <= EPS) | (b <= EPS)
-        if self.attention.metric == "cosine":
-            return torch.where(nothing, torch.ones_like(a), chord_square / 2)
-        alone = ((a > EPS) | (b > EPS)).float()
-        return torch.where(nothing, alone, chord_square.sqrt())
-
-
-def _tiles(features: Features, size: int, device: torch.device) -> Iterator[tuple[Tensor, int]]:
-    """The rows as float32 tiles (size, D), the last one filled up with zeros, and how many of each are real."""
-    for start in range(0, len(features), size):
-        part = torch.from_numpy(np.array(features[start : start + size])).to(device).float()
-        padding = part.new_zeros(size - len(part), part.shape[1])
-        yield (torch.cat([part, padding]) if len(padding) else part), len(part)
 
 
 def _nearest(distances: Vector, ids: Ids, limit: int) -> Rows:

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reid_engine import bundle
+from reid_engine import bundle, scoring
 from reid_engine.calibration import Calibration
 from reid_engine.contracts import Ranking
 from reid_engine.engine import Engine
@@ -20,14 +20,16 @@ from reid_engine.models.diff_attention import DiffAttention
 from reid_engine.photo import load_crop
 from reid_engine.ranking import (
     SHORTLIST_ROWS,
-    TILE_ON_CPU,
     Attention,
     Ranker,
     coarse_top,
     cosine_similarities,
     exact_distances,
+    exhaustive_rows,
     merge,
 )
+from reid_engine.stack import Stack
+from reid_engine.workers import Workers
 
 CALIBRATION = Calibration(6.0, -4.0)
 
@@ -127,6 +129,20 @@ def test_the_fast_path_equals_the_formulas(
     assert as_exact(found, reference(attention, query, features))
 
 
+@pytest.mark.parametrize("hidden", [1, 4, 5, 128])
+@pytest.mark.parametrize("transform", ["abs", "squ", "sub"])
+def test_without_a_compiler_the_scores_are_the_same(
+    hidden: int, transform: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attention = attention_of(512, 512 // hidden, transform)
+    query, features = gallery(70, 512)
+    fast, cosine = exact_distances(attention, query, features), cosine_similarities(query, features)
+    assert scoring.compiled_kernels() is not None
+    monkeypatch.setattr(scoring, "compiled_kernels", lambda: None)
+    assert exact_distances(attention, query, features) == pytest.approx(fast, abs=1e-5)
+    assert cosine_similarities(query, features) == pytest.approx(cosine, abs=1e-6)
+
+
 @pytest.mark.parametrize("transform", ["abs", "squ", "sub"])
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
@@ -140,7 +156,7 @@ def test_searching_ranks_with_the_distance_that_training_saw(transform: str, tie
 
 def test_the_shipped_size_equals_the_formulas_too() -> None:
     attention = attention_of(512)
-    query, features = gallery(TILE_ON_CPU + 13, 512)
+    query, features = gallery(512 + 13, 512)
     assert exact_distances(attention, query, features) == pytest.approx(reference(attention, query, features), abs=1e-5)
 
 
@@ -190,7 +206,7 @@ def test_a_zero_row_has_no_direction_and_does_not_spoil_the_others() -> None:
     assert cosine_similarities(query, features)[2] == 0
 
 
-@given(cut=st.integers(1, 1200), tile=st.sampled_from([64, TILE_ON_CPU]))
+@given(cut=st.integers(1, 1200), tile=st.sampled_from([64, 512]))
 @settings(max_examples=15, deadline=None)
 def test_a_rows_distance_does_not_depend_on_the_rows_beside_it(cut: int, tile: int) -> None:
     attention = attention_of(128)
@@ -226,6 +242,29 @@ def test_a_read_only_mapped_gallery_is_ranked_without_complaint(tmp_path_factory
         warnings.simplefilter("error")
         found = exact_distances(attention_of(16), query, mapped)
     assert np.array_equal(found, exact_distances(attention_of(16), query, features))
+
+
+@pytest.mark.parametrize("most", [0, 10_000])
+def test_a_stack_of_many_segments_ranks_as_the_same_rows_in_one(most: int) -> None:
+    query, features = gallery(5000, 64)
+    ids = np.random.default_rng(1).permutation(5000)
+    ranker = Ranker(attention_of(64), CALIBRATION, exhaustive_rows=most, workers=Workers(2))
+    whole = ranker.rank(query, features, ids, 50)
+    parts = ranker.rank(query, Stack(np.split(features, [0, 1, 700, 701, 3000, 5000]), 64), ids, 50)
+    assert whole.exact == parts.exact == (most > 5000)
+    assert np.array_equal(whole.ids, parts.ids) and np.array_equal(whole.distances, parts.distances)
+    assert np.array_equal(whole.cosine, parts.cosine)
+
+
+@pytest.mark.parametrize("queries", [1, 3, 4, 5, 9])
+def test_several_queries_share_one_scan(queries: int) -> None:
+    rng = np.random.default_rng(queries)
+    several, features = rng.normal(size=(queries, 65)).astype(np.float32), rng.normal(size=(33, 65)).astype(np.float16)
+    features[7] = 0
+    each = np.stack([cosine_similarities(query, features) for query in several])
+    assert scoring.cosine(several)(features) == pytest.approx(each, abs=1e-6)
+    found = Ranker(attention_of(65), CALIBRATION).most_alike_each(several, Stack([features[:9], features[9:]], 65), 5)
+    assert [rows.tolist() for rows in found] == [coarse_top(query, features, 5)[0].tolist() for query in several]
 
 
 def ranked(query: np.ndarray, features: np.ndarray, ids: np.ndarray, limit: int) -> Ranking:
@@ -275,7 +314,7 @@ def test_a_gallery_too_large_to_scan_is_shortlisted_and_says_so() -> None:
     features = np.concatenate([few, rng.normal(size=(60_000, 64)).astype(np.float16) * 2])
     large = attention_of(64, ratio=1)
     heavy = Attention(large.w1.repeat(128, 1), large.w2.repeat(1, 128) / 128, large.w_d, large.w_q, large.w_g, large.b)
-    assert heavy.exhaustive_rows < len(features)
+    assert exhaustive_rows(heavy) < len(features)
     ids = rng.permutation(len(features))
     found = Ranker(heavy, CALIBRATION).rank(query, features, ids, 20)
     assert not found.exact and found.scanned == len(features)
@@ -286,9 +325,9 @@ def test_a_gallery_too_large_to_scan_is_shortlisted_and_says_so() -> None:
 
 
 def test_how_many_rows_are_scored_exactly_follows_the_cost_of_a_pair() -> None:
-    assert attention_of(512, ratio=4).exhaustive_rows == 50_000
-    assert attention_of(512, ratio=512).exhaustive_rows == 50_000
-    assert attention_of(2048, ratio=4).exhaustive_rows == 3125
+    assert exhaustive_rows(attention_of(512, ratio=4)) == 50_000
+    assert exhaustive_rows(attention_of(512, ratio=512)) == 50_000
+    assert exhaustive_rows(attention_of(2048, ratio=4)) == 3125
 
 
 @given(rows=st.integers(0, 60), k=st.integers(0, 70), seed=st.integers(0, 9))
