@@ -13,6 +13,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from citysearch.gallery import files
+from citysearch.gallery.counting import counts_add
 from citysearch.gallery.models import Crop, GalleryImport, ImportLine
 from citysearch.gallery.moments import aware
 from citysearch.gallery.reasons import REASONS, Refused
@@ -131,10 +132,11 @@ class Batch:
             Crop.objects.bulk_create(self.drafts.values(), ignore_conflicts=True)
             stored = _stored(self.keys)
             outcomes = list(self._outcomes(stored))
+            lost = {key for key, draft in self.drafts.items() if key in stored and stored[key].image != draft.image}
+            counts_add(draft for key, draft in self.drafts.items() if key in stored.keys() - lost)
             if self.row is not None:
                 _count(self.row, outcomes)
-        lost = [draft.image for key, draft in self.drafts.items() if key in stored and stored[key].image != draft.image]
-        files.pictures_remove(lost)
+        files.pictures_remove([self.drafts[key].image for key in lost])
         return outcomes
 
     def _outcomes(self, stored: dict[Key, Crop]) -> Iterator[Outcome]:

@@ -15,6 +15,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from citysearch.gallery import files
+from citysearch.gallery.counting import counts_renew
 from citysearch.gallery.indexing import (
     camera_locked,
     files_unnamed_delete,
@@ -146,6 +147,7 @@ def _erase(camera_id: int, crops: Sequence[Crop]) -> tuple[Counter[str], list[Tr
         traces = traces_of(crops_erasing, ids=ids)
         features, old = _segments_rewrite(camera_id, ids)
         _total, by_model = Crop.objects.filter(pk__in=ids).delete()
+        counts_renew(camera_id)
     files_unnamed_delete(segment_store(), old)
     counts = Counter({_word(label): count for label, count in by_model.items()})
     counts.update({trace.word: trace.erased for trace in traces})

@@ -20,13 +20,13 @@ from typing import Any, Protocol
 import numpy as np
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, Sum
+from django.db.models import Sum
 from numpy.typing import NDArray
 from PIL import Image
 
 from citysearch.gallery import files
 from citysearch.gallery.claims import claimed
-from citysearch.gallery.models import Crop, Segment
+from citysearch.gallery.models import CameraCount, Crop, Segment
 from citysearch.gallery.queueing import sent
 from citysearch.research.models import ModelVersion
 from citysearch.research.services import model_indexed
@@ -112,7 +112,7 @@ def pending_counts(camera_ids: Iterable[int], version: ModelVersion) -> dict[int
     """camera id -> crops that have no features for this version; cameras where nothing is missing are left out."""
     ids = sorted(set(camera_ids))
     near = cameras_filter(ids)
-    crops = Crop.objects.filter(**near).order_by().values_list("camera_id").annotate(n=Count("id"))
+    crops = CameraCount.objects.filter(**near).values_list("camera_id", "crops")
     rows = Segment.objects.filter(model_version=version, **near).order_by()
     indexed = dict(rows.values_list("camera_id").annotate(n=Sum("rows")))
     missing = {camera_id: count - indexed.get(camera_id, 0) for camera_id, count in crops}

@@ -97,6 +97,24 @@ class Crop(models.Model):
         return f"{self.camera_id} {self.captured_at:%Y-%m-%d %H:%M:%S}"
 
 
+class CameraCount(models.Model):
+    """How many crops a camera has and when its newest was taken, kept by counting.py beside every write of crops.
+
+    `last_captured` is the camera's own clock. A camera that never had a crop has no row.
+    """
+
+    camera = models.OneToOneField(Camera, models.CASCADE, primary_key=True, related_name="crop_count")
+    crops = models.PositiveIntegerField(default=0)
+    last_captured = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("crop count")
+        verbose_name_plural = _("crop counts")
+
+    def __str__(self) -> str:
+        return f"{self.camera_id}: {self.crops}"
+
+
 class Segment(models.Model):
     """The commit log of the feature store: only files named here are ever read."""
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypedDict
 
 import numpy as np
-from django.db.models import Count, ExpressionWrapper, F, FloatField, Func, Max, Min, QuerySet, Sum
+from django.db.models import Count, ExpressionWrapper, F, FloatField, Func, Max, Min, Q, QuerySet, Sum
+from django.db.models.functions import Substr
 from django.urls import reverse
 from numpy.typing import NDArray
 
@@ -20,9 +21,12 @@ from reid_engine.errors import BundleMismatch, StoreCorrupt
 from reid_engine.stack import Stack, stacked
 from reid_engine.store import Window, gather
 from units.models import Camera, Unit
+from units.tree import below
 
 # How often a reader looks again when a segment vanished under it (compacted or rewritten meanwhile).
 READ_ATTEMPTS = 5
+# Of more units than this the database is better asked for all.
+FEW_UNITS = 50
 # SQLite counts days as a double: about 40 microseconds.
 TIME_ERROR_S = 0.0005
 
@@ -68,16 +72,11 @@ def gallery_of(
 
 
 def gallery_counts(units: Iterable[Unit], version: ModelVersion | None) -> dict[int, UnitCounts]:
-    """Unit id -> counts over its subtree; three statements, however many units."""
-    wanted = {unit.path: unit.pk for unit in units}
-    counts: dict[int, UnitCounts] = {pk: _no_counts() for pk in wanted.values()}
-    crops = {row["camera_id"]: row for row in _crop_totals()}
-    indexed = _indexed_totals(version)
-    for camera_id, path, offset in Camera.objects.order_by().values_list("id", "unit__path", "clock_offset_s"):
-        row = crops.get(camera_id, {"n": 0, "last": None})
-        last = row["last"] and row["last"] - timedelta(seconds=offset)
-        for pk in _holders(path, wanted):
-            _add(counts[pk], row["n"], indexed.get(camera_id, 0), last)
+    """Unit id -> counts over its subtree; two statements for each level that the units lie on."""
+    units = list(units)
+    counts: dict[int, UnitCounts] = {unit.pk: _no_counts() for unit in units}
+    for length in {len(unit.path) for unit in units}:
+        _count_level({unit.path: counts[unit.pk] for unit in units if len(unit.path) == length}, version)
     return counts
 
 
@@ -187,33 +186,29 @@ def _overlaps(start: float, end: float, windows: Sequence[Window] | None) -> boo
     return windows is None or any(first <= end and last >= start for first, last in windows)
 
 
-def _by_camera(rows: QuerySet[Any]) -> QuerySet[Any, Any]:
-    return rows.order_by().values_list("camera_id")
-
-
-def _crop_totals() -> Iterable[Mapping[str, Any]]:
-    return Crop.objects.order_by().values("camera_id").annotate(n=Count("id"), last=Max("captured_at"))
-
-
-def _indexed_totals(version: ModelVersion | None) -> dict[int, int]:
-    if version is None:
-        return {}
-    return dict(_by_camera(Segment.objects.filter(model_version=version)).annotate(n=Sum("rows")))
+def _count_level(counts: Mapping[str, UnitCounts], version: ModelVersion | None) -> None:
+    """Fill in the counts of units of one level, by path. Cameras are summed up by the database, clock by clock."""
+    length = len(next(iter(counts)))
+    few = len(counts) < FEW_UNITS
+    here = below(counts, "unit__path") if few else Q()
+    cameras = Camera.objects.filter(here).order_by().values_list(Substr("unit__path", 1, length), "clock_offset_s")
+    figures = cameras.annotate(n=Count("pk"), held=Sum("crop_count__crops"), last=Max("crop_count__last_captured"))
+    for path, offset, number, crops, last in figures:
+        if path in counts:
+            _add(counts[path], number, crops or 0, last and last - timedelta(seconds=offset))
+    here = below(counts, "camera__unit__path") if few else Q()
+    segments = Segment.objects.filter(here, model_version=version).order_by()
+    for path, rows in segments.values_list(Substr("camera__unit__path", 1, length)).annotate(n=Sum("rows")):
+        if path in counts:
+            counts[path]["indexed"] = rows
 
 
 def _no_counts() -> UnitCounts:
     return {"cameras": 0, "crops": 0, "indexed": 0, "last_captured": None}
 
 
-def _holders(path: str, wanted: Mapping[str, int]) -> Collection[int]:
-    """The wanted units that are the one at `path` or above it."""
-    prefixes = (path[:end] for end in range(Unit.steplen, len(path) + 1, Unit.steplen))
-    return [wanted[prefix] for prefix in prefixes if prefix in wanted]
-
-
-def _add(counts: UnitCounts, crops: int, indexed: int, last: datetime | None) -> None:
-    counts["cameras"] += 1
+def _add(counts: UnitCounts, cameras: int, crops: int, last: datetime | None) -> None:
+    counts["cameras"] += cameras
     counts["crops"] += crops
-    counts["indexed"] += indexed
     if last and (counts["last_captured"] is None or last > counts["last_captured"]):
         counts["last_captured"] = last

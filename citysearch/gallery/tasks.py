@@ -8,6 +8,7 @@ from celery import shared_task
 
 from citysearch.gallery import indexing, services, spool, watch  # noqa: F401  watch connects itself to the worker
 from citysearch.gallery.claims import claimed
+from citysearch.gallery.counting import counts_check
 from citysearch.gallery.models import GalleryImport
 from citysearch.gallery.queueing import sent
 from citysearch.research.models import ModelVersion
@@ -70,6 +71,8 @@ def purge_task() -> dict[str, dict[str, int]]:
 
 def gallery_catch_up() -> None:
     """Queue what was left undone while no broker or no worker was there: imports, crops without features."""
+    if wrong := counts_check():
+        log.warning("the crops of %d cameras were counted wrong, which is corrected", wrong)
     states = [GalleryImport.State.QUEUED, GalleryImport.State.RUNNING]
     for import_id in GalleryImport.objects.filter(state__in=states).values_list("pk", flat=True):
         if spool.spool_path(import_id).exists():

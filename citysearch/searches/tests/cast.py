@@ -113,6 +113,7 @@ def index(cameras: Sequence[Any], version: ModelVersion) -> None:
 
 def store_vectors(camera: Any, version: ModelVersion, features: np.ndarray, start: datetime = NOON) -> list[int]:
     """Crops without pictures whose features are given: rows and a committed segment; their ids in order."""
+    from citysearch.gallery.counting import counts_add
     from citysearch.gallery.models import Segment
     from reid_engine.store import SegmentStore
 
@@ -128,6 +129,7 @@ def store_vectors(camera: Any, version: ModelVersion, features: np.ndarray, star
         )
         for moment in moments
     )
+    counts_add(crops)
     ids = [crop.pk for crop in crops]
     seen_at = np.array([moment.timestamp() for moment in moments])
     facts = SegmentStore(settings.STORE_DIR).write(version.model_key, camera.pk, np.array(ids), seen_at, features)
