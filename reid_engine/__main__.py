@@ -107,9 +107,12 @@ def _add_engine(command: argparse.ArgumentParser) -> None:
 def run_train(options: argparse.Namespace) -> None:
     """Train, say the figures of each validation, and print where the bundle lies."""
     config = check_paths(train_config(vars(options)))
+    from .training.parallel import is_first
     from .training.run import train
 
-    print(train(config, say_progress))
+    path = train(config, say_progress)
+    if is_first():
+        print(path)
 
 
 def say_progress(epoch: int, epochs: int, step: int, steps: int, values: dict[str, float]) -> None:

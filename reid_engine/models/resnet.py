@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from torch import Tensor, nn
 
 from ..errors import BadConfig
 from .non_local import NonLocal
 from .pooling import GeM
+from .staged import Staged
 
 
-class BagTricks(nn.Module):
+class BagTricks(Staged):
     """Images (B, 3, H, W) -> features (B, 2048): ResNet-50, last stride 1, average pooling.
 
     Parameter names are torchvision's, so a ResNet-50 file loads by name.
@@ -30,7 +33,7 @@ class BagTricks(nn.Module):
     def feature_map(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, 2048, H/16, W/16)."""
         stem = self.maxpool(self.relu(self.bn1(self.conv1(images))))
-        return self.layer4(self.layer3(self.layer2(self.layer1(stem))))
+        return self.run(stem, self.layer1, self.layer2, self.layer3, self.layer4)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.feature_map(images).mean(dim=(2, 3))
@@ -58,17 +61,15 @@ class AGW(BagTricks):
         self.pool = GeM()
 
     def feature_map(self, images: Tensor) -> Tensor:
-        maps = self.layer1(self.maxpool(self.relu(self.bn1(self.conv1(images)))))
-        maps = self._stage(maps, "layer2")
-        return self.layer4(self._stage(maps, "layer3"))
+        stem = self.maxpool(self.relu(self.bn1(self.conv1(images))))
+        return self.run(stem, self.layer1, *self._blocks("layer2"), *self._blocks("layer3"), self.layer4)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.pool(self.feature_map(images))
 
-    def _stage(self, maps: Tensor, name: str) -> Tensor:
-        blocks: list[nn.Module] = list(getattr(self, name))
-        for at, block in enumerate(blocks):
-            maps = block(maps)
-            key = f"{name}_{at}"
-            maps = self.non_local[key](maps) if key in self.non_local else maps
-        return maps
+    def _blocks(self, name: str) -> Iterator[nn.Module]:
+        """The blocks of a stage, each followed by the non-local block behind it, if there is one."""
+        for at, block in enumerate(getattr(self, name)):
+            yield block
+            if f"{name}_{at}" in self.non_local:
+                yield self.non_local[f"{name}_{at}"]

@@ -61,6 +61,7 @@ NAMES = {
     "triplet": "weighted",
     "schedule": "step",
     "module_choice": "last",
+    "variant": "paper",
 }
 HALVES = dict.fromkeys(("weight_decay", "final_lr", "ema", "label_smoothing", "flip", "erasing", "jitter", "lr"), 0.25)
 

@@ -21,11 +21,9 @@ from reid_engine.models import build
 onnxruntime = pytest.importorskip("onnxruntime")
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(path: Path, **attention: object) -> Path:
     torch.manual_seed(5)
-    path = tmp_path_factory.mktemp("bundle") / "tiny.reid"
-    config = {"backbone": "osnet_x0_25", "diff_attention": {"ratio": 64}}
+    config = {"backbone": "osnet_x0_25", "diff_attention": {"ratio": 64, **attention}}
     bundle.write(
         path,
         build(config).eval(),
@@ -46,6 +44,11 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
         },
     )
     return path
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made(tmp_path_factory.mktemp("bundle") / "tiny.reid")
 
 
 @pytest.fixture(scope="module")
@@ -124,3 +127,18 @@ def test_a_folder_that_cannot_be_made_is_named(tiny: Path, tmp_path: Path) -> No
     (tmp_path / "file").write_text("")
     with pytest.raises(ReportUnwritten, match="file/below cannot be written: Not a directory"):
         export(tiny, tmp_path / "file" / "below")
+
+
+def test_the_papers_untied_module_ranks_and_is_exported_with_its_direction(tmp_path: Path) -> None:
+    path = made(tmp_path / "paper.reid", variant="paper")
+    engine, module = Engine(path, threads=1), bundle.read(path).model().attention
+    rng = np.random.default_rng(3)
+    query, gallery = rng.normal(size=512).astype(np.float32), rng.normal(size=(40, 512)).astype(np.float16)
+    pair = torch.from_numpy(query), torch.from_numpy(gallery.astype(np.float32))
+    with torch.no_grad():
+        there, back = module.distance(*pair).numpy(), module.distance(*reversed(pair)).numpy()
+    ranking = engine.rank(query, gallery, np.arange(40), 40)
+    assert ranking.distances == pytest.approx(there[ranking.ids], abs=1e-5)
+    assert np.abs(there - back).max() > 1e-4 and bundle.read(path).model().attention.trained_on == "pre"
+    exported = export(path, tmp_path / "graphs")[1].path
+    assert answers(exported, query=query[None], gallery=gallery)[0] == pytest.approx(there, abs=1e-4)

@@ -216,3 +216,19 @@ def test_settling_the_neck_gives_unit_coordinates_and_keeps_the_ranking() -> Non
     after = model(x).detach()
     assert torch.allclose(after.std(0), torch.ones(512), atol=0.05)
     assert torch.allclose(after, (before - before.mean(0)) / before.std(0), atol=0.05)
+
+
+@pytest.mark.parametrize("backbone", ["osnet_x0_25", "mobilenetv2", "agw"])
+def test_gradient_checkpointing_changes_neither_gradients_nor_running_statistics(backbone: str) -> None:
+    batch, found = images(4), []
+    for recompute in (False, True):
+        torch.manual_seed(0)
+        model = build({"backbone": backbone, "classes": 3, "diff_attention": {"ratio": 512}}).train()
+        model.backbone.recompute = recompute  # type: ignore[assignment]
+        model(batch)["post"].square().mean().backward()
+        gradients = {name: value.grad for name, value in model.backbone.named_parameters()}
+        found.append((gradients, dict(model.named_buffers())))
+    for plain, again in zip(*found, strict=True):
+        assert plain.keys() == again.keys()
+        for name, value in plain.items():
+            assert torch.equal(value, again[name]), name

@@ -15,16 +15,17 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
-from reid_engine import bundle
+from reid_engine import bundle, data
 from reid_engine.errors import BadConfig, TrainingDiverged, TrainingStopped
 from reid_engine.models.build import REGISTRY, build
 from reid_engine.models.diff_attention import DiffAttention
-from reid_engine.training import checkpoint, joint, run, separate
+from reid_engine.training import checkpoint, joint, objective, run, separate
 from reid_engine.training.config import BACKBONES, TrainConfig, recipe_path
+from reid_engine.training.crops import decode
 from reid_engine.training.run import train
 from reid_engine.training.sampler import epoch_seed, people_batches
 from reid_engine.training.separate import Candidate, train_separate
-from reid_engine.training.validate import Held, figures, labelled_distances
+from reid_engine.training.validate import Held, extract, figures, labelled_distances
 
 
 class TinyNet(nn.Module):
@@ -162,7 +163,7 @@ def test_a_checkpoint_of_other_options_is_not_gone_on_with(pictures: Path, tmp_p
 def test_a_loss_that_is_no_number_stops_the_run(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(joint, "identity_loss", lambda logits, *_: logits.sum() * float("nan"))
+    monkeypatch.setattr(objective, "identity_loss", lambda logits, *_: logits.sum() * float("nan"))
     with pytest.raises(TrainingDiverged, match="lower lr"):
         train(tiny(pictures, tmp_path))
 
@@ -191,6 +192,9 @@ SWITCHES: list[dict[str, object]] = [
     {"center_weight": 0.0},
     {"bf16": True},
     {"ema": 0.0},
+    {"triplet": "published"},
+    {"variant": "paper"},
+    {"variant": "paper", "strategy": "separate"},
 ]
 
 
@@ -432,3 +436,47 @@ def test_the_last_module_is_taken_where_nobody_may_choose(pictures: Path, tmp_pa
     config = tiny(pictures, tmp_path, module_epochs=3, module_lrs=(1e-3, 0.5), module_choice="last")
     found = train_separate(config, *clusters(), halves(*clusters(seed=7)), lambda *_: None)
     assert (found.facts["module_epoch"], found.facts["module_lr"], found.facts["damping"]) == (3.0, 1e-3, 1.0)
+
+
+def test_the_papers_variant_trains_before_the_neck_and_is_tested_after_it(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[torch.Tensor] = []
+
+    def kept(config: TrainConfig, vectors: torch.Tensor, labels: torch.Tensor, parts: object, *_: object) -> Candidate:
+        seen.extend((vectors[0], parts[0].vectors))  # type: ignore[index]
+        return Candidate(DiffAttention(vectors.shape[2], config.ratio, variant=config.variant), 0.0)
+
+    monkeypatch.setattr(run, "train_separate", kept)
+    config = tiny(pictures, tmp_path, variant="paper")
+    model = bundle.read(train(config)).model()
+    crops = decode(data.read("market1501", pictures).train, config.height, config.width)
+    pre, asked = seen
+    assert torch.allclose(model.before_neck(extract(model, crops, flip=True)), pre, atol=0.02)
+    queries = decode(data.read("market1501", pictures).query, config.height, config.width)
+    assert torch.allclose(extract(model, queries, flip=True), asked, atol=0.05)
+    assert model.attention.config["variant"] == "paper"
+
+
+def test_what_comes_before_the_neck_is_found_again(pictures: Path, tmp_path: Path) -> None:
+    model = bundle.read(train(tiny(pictures, tmp_path))).model()
+    images = torch.randn(5, 3, 32, 16, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.allclose(model.before_neck(model(images)), model.backbone(images), atol=1e-4)
+
+
+def test_a_dead_module_stops_a_joint_run_and_says_so(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DiffAttention, "dead_share", lambda *_: 1.0)
+    with pytest.raises(TrainingDiverged, match="diff attention died in epoch 1"):
+        train(tiny(pictures, tmp_path))
+    train(tiny(pictures, tmp_path / "plain", attention_weight=0.0, plain_weight=1.0, separate_after=False))
+
+
+@pytest.mark.parametrize("memory", [1, 4096])
+def test_the_pair_memory_changes_no_result(pictures: Path, tmp_path: Path, memory: int) -> None:
+    """One MiB is a tile of 16 pairs of 2,048 numbers here; 4,096 hold the batch at once."""
+    whole, tiled = (train(tiny(pictures, tmp_path / str(mib), pair_memory=mib)) for mib in (128, memory))
+    for name, value in weights(whole).items():
+        assert torch.allclose(value, weights(tiled)[name], atol=2e-3), name

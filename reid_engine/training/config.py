@@ -27,9 +27,22 @@ BACKBONES = (
 TRANSFORMS = ("sub", "squ", "abs")
 ACTIVATIONS = ("sigmoid", "none")
 DISTANCES = ("euclidean", "cosine")
-TRIPLETS = ("hard", "weighted")
+TRIPLETS = ("hard", "weighted", "published")
+VARIANTS = ("standard", "paper")
 SCHEDULES = ("cosine", "step")
 CHOICES = ("best", "last")
+# Where things lie, how a run is watched, how much memory it takes: two runs that differ here alone give one result.
+PLACES = (
+    "out",
+    "data",
+    "name",
+    "resume",
+    "device",
+    "threads",
+    "validate_every",
+    "pair_memory",
+    "gradient_checkpointing",
+)
 
 
 @dataclass(frozen=True)
@@ -46,10 +59,13 @@ class TrainConfig:
     `module_views` adds that many random views of every crop to the frozen features (the paper has none): features of
     people the backbone has learnt are tidier than those it will meet, and a map learnt from them alone fits them.
     `module_choice` "last" takes the last epoch of the first rate and ratio instead of the one that validates best:
-    then nothing is chosen on the people the run is judged by. `pair_memory` is the MiB that tiles of pairs may take; it
-    changes the speed alone. Sizes are pixels, rates are per step, `device` is a torch device. The triplet loss is
-    `attention_weight` times the one over diff-attention distances plus `plain_weight` times the one over plain
-    distances of the pre-BNNeck feature.
+    then nothing is chosen on the people the run is judged by.
+    `triplet` "published" is the weighted one as its public code has it, which collapses for distances above about 14.
+    `variant` "paper" trains diff attention untied on the features before the BNNeck and tests it on those after it.
+    `pair_memory` is the MiB that tiles of pairs may take, `gradient_checkpointing` keeps only the maps between the
+    backbone's stages: both change memory and speed alone.
+    Sizes are pixels, rates are per step, `device` is a torch device. The triplet loss is `attention_weight` times the
+    one over diff-attention distances plus `plain_weight` times the one over plain distances of the pre-BNNeck feature.
     """
 
     data: str
@@ -83,6 +99,7 @@ class TrainConfig:
     tied: bool = True
     activation: str = "sigmoid"
     distance: str = "euclidean"
+    variant: str = "standard"
     normalise_train: bool = True
     separate_after: bool = True
     module_epochs: int = 8
@@ -103,6 +120,7 @@ class TrainConfig:
     device: str = "cpu"
     threads: int = 0
     bf16: bool = False
+    gradient_checkpointing: bool = False
     resume: bool = True
     extra: dict[str, Any] = field(default_factory=dict)
 
@@ -161,6 +179,7 @@ def _check_names(config: TrainConfig) -> None:
     require_one_of("activation", config.activation, ACTIVATIONS)
     require_one_of("distance", config.distance, DISTANCES)
     require_one_of("triplet", config.triplet, TRIPLETS)
+    require_one_of("variant", config.variant, VARIANTS)
     require_one_of("schedule", config.schedule, SCHEDULES)
     require_one_of("module_choice", config.module_choice, CHOICES)
 

@@ -19,14 +19,12 @@ from torch import Tensor, nn
 from ..augment import Views, train_transform
 from ..errors import TrainingDiverged, TrainingStopped
 from ..losses.center import CenterLoss
-from ..losses.identity import identity_loss
-from ..losses.triplet import batch_hard, plain_distances, weighted_regularised
-from ..models.diff_attention import pairs_within
 from ..models.reid_model import ReidModel
-from . import checkpoint
+from . import checkpoint, parallel
 from .config import TrainConfig
 from .cost import Cost
 from .crops import Crops
+from .objective import Objective
 from .sampler import epoch_seed, people_batches
 from .validate import figures, held
 
@@ -42,6 +40,7 @@ class Learner:
     centers: CenterLoss
     optimizer: torch.optim.Optimizer
     center_optimizer: torch.optim.Optimizer
+    objective: nn.Module
     generator: torch.Generator
     epoch: int = 0
     step: int = 0
@@ -67,18 +66,23 @@ class Learner:
         self.generator.set_state(state["generator"])
 
 
+JUDGED = 32
+DEAD_FROM = 0.999
 STATEFUL = ("model", "average", "centers", "optimizer", "center_optimizer")
 
 
 def new_learner(config: TrainConfig, model: ReidModel, classes: int) -> Learner:
     """A learner at its start. The BNNeck's frozen bias is left out; center loss has SGD 0.5, as in BagTricks."""
+    if parallel.size() > 1 and config.device.startswith("cuda"):
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
     model = model.to(config.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     centers = CenterLoss(classes, model.dim).to(config.device)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.Adam(trained, lr=config.lr, weight_decay=config.weight_decay)
     average = copy.deepcopy(model).eval()
     center_optimizer = torch.optim.SGD(centers.parameters(), lr=0.5)
-    return Learner(model, average, centers, optimizer, center_optimizer, torch.Generator())
+    objective = parallel.joined(Objective(config, model, centers), config)
+    return Learner(model, average, centers, optimizer, center_optimizer, objective, torch.Generator())
 
 
 def train_joint(
@@ -94,8 +98,8 @@ def train_joint(
             started = Cost.now()
             _epoch(config, learner, crops, progress, stopped)
             learner.cost = learner.cost.plus(Cost.now().since(started))
-            if stopped.is_set():
-                checkpoint.save(path, learner.state())
+            if parallel.anyone(stopped.is_set(), config.device):
+                _save(path, learner)
                 raise TrainingStopped(
                     f"stopped in epoch {learner.epoch + 1} of {config.epochs}, step {learner.step}; "
                     f"start the same command again to go on from {path}",
@@ -103,8 +107,28 @@ def train_joint(
                     path=str(path),
                 )
             learner.epoch, learner.step = learner.epoch + 1, 0
-            checkpoint.save(path, learner.state())
+            _save(path, learner)
             _validate(config, learner, validation, progress)
+
+
+def _save(path: Path, learner: Learner) -> None:
+    if parallel.is_first():
+        checkpoint.save(path, learner.state())
+
+
+@torch.no_grad()
+def _require_alive(learner: Learner, images: Tensor) -> None:
+    """Raises TrainingDiverged when no hidden unit of diff attention fires for any pair of these images."""
+    model = learner.model.eval()
+    features = model(images[:JUDGED])
+    if model.attention.trained_on == "pre":
+        features = model.before_neck(features)
+    if model.attention.dead_share(features[:, None], features[None]) >= DEAD_FROM:
+        text = (
+            f"diff attention died in epoch {learner.epoch + 1}: no hidden unit fires, its map is the same everywhere; "
+            "lower lr, raise warmup_epochs or lower ratio"
+        )
+        raise TrainingDiverged(text, epoch=learner.epoch, step=learner.step)
 
 
 @contextmanager
@@ -129,13 +153,16 @@ def _epoch(config: TrainConfig, learner: Learner, crops: Crops, progress: Progre
     views, started, first = views_of(config), time.perf_counter(), learner.step
     for index in batches[first:]:
         set_rate(learner.optimizer, config, learner.epoch + learner.step / len(batches))
-        images = views(crops.images[index], learner.generator).to(config.device, memory_format=torch.channels_last)
+        pixels = crops.images[index].to(config.device)
+        images = parallel.share(views(pixels, learner.generator)).contiguous(memory_format=torch.channels_last)
         losses = _step(config, learner, images, crops.labels[index].to(config.device))
         learner.step += 1
         rate = {"images_per_second": (learner.step - first) * len(index) / (time.perf_counter() - started)}
         progress(learner.epoch + 1, config.epochs, learner.step, len(batches), losses | rate)
-        if stopped.is_set():
+        if parallel.anyone(stopped.is_set(), config.device):
             return
+    if config.attention_weight:
+        _require_alive(learner, images)
 
 
 def views_of(config: TrainConfig) -> Views:
@@ -157,30 +184,8 @@ def set_rate(optimizer: torch.optim.Optimizer, config: TrainConfig, epoch: float
         group["lr"] = config.lr * factor
 
 
-def joint_losses(config: TrainConfig, learner: Learner, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    """The terms of formula 7, each already weighted: identity, plain and attention triplet, center."""
-    model = learner.model.train()
-    out = model(images)
-    losses = {"identity": identity_loss(out["logits"], labels, config.label_smoothing)}
-    if config.plain_weight:
-        losses["plain"] = config.plain_weight * _triplet(config, plain_distances(out["pre"]), labels)
-    if config.attention_weight:
-        tile = pairs_within(config.pair_memory, model.dim)
-        table = model.attention.distance_matrix(out["post"], out["post"], tile, config.normalise_train)
-        losses["attention"] = config.attention_weight * _triplet(config, table, labels)
-    if config.center_weight:
-        losses["center"] = config.center_weight * learner.centers(out["pre"], labels)
-    return losses
-
-
-def _triplet(config: TrainConfig, distances: Tensor, labels: Tensor) -> Tensor:
-    if config.triplet == "weighted":
-        return weighted_regularised(distances, labels)
-    return batch_hard(distances, labels, config.margin, config.soft_margin)
-
-
 def _step(config: TrainConfig, learner: Learner, images: Tensor, labels: Tensor) -> dict[str, float]:
-    losses = joint_losses(config, learner, images, labels)
+    losses = learner.objective.train()(images, labels)
     total = torch.stack(list(losses.values())).sum()
     said = {name: float(value.detach()) for name, value in losses.items()} | {"loss": float(total.detach())}
     if not math.isfinite(said["loss"]):
@@ -220,7 +225,7 @@ def _validate(
 ) -> None:
     """Figures of the averaged model after every `validate_every` epochs and the last one (0: only the last)."""
     due = learner.epoch == config.epochs or (config.validate_every and learner.epoch % config.validate_every == 0)
-    if validation is None or not due:
+    if validation is None or not due or not parallel.is_first():
         return
     query, gallery = (held(learner.average, part) for part in validation)
     result = figures(query, gallery, learner.average.attention)

@@ -15,8 +15,8 @@ from ..calibration import Calibration, fit_power
 from ..data.records import Dataset
 from ..errors import BadConfig
 from ..models.reid_model import ReidModel
-from . import checkpoint
-from .config import TrainConfig
+from . import checkpoint, parallel
+from .config import PLACES, TrainConfig
 from .cost import Cost
 from .crops import Crops, decode
 from .joint import Learner, Progress, new_learner, train_joint, views_of
@@ -32,14 +32,16 @@ def train(config: TrainConfig, progress: Progress = lambda epoch, epochs, step, 
     """Trains as `config` says and returns the path of the bundle, `<out>/<name>.reid`.
 
     `progress(epoch, epochs, step, steps, figures)` is called after each step; a validation's come with 0 steps.
-    Started again after a kill, it goes on from the last checkpoint in `out` and ends with the same weights.
+    Under torchrun every process trains its share of each batch, and all but the first return before the bundle is
+    written. Started again after a kill, it goes on from the last checkpoint in `out` and ends with the same weights.
     Raises BadConfig, BadDataset, TrainingDiverged, TrainingStopped.
     """
-    prepare(config)
-    try:
-        return _train(config, progress)
-    finally:
-        torch.set_flush_denormal(False)  # other users of this process count on them
+    with parallel.processes(config) as own:
+        prepare(own)
+        try:
+            return _train(own, progress if parallel.is_first() else lambda *_: None)
+        finally:
+            torch.set_flush_denormal(False)  # other users of this process count on them
 
 
 def _train(config: TrainConfig, progress: Progress) -> Path:
@@ -47,6 +49,8 @@ def _train(config: TrainConfig, progress: Progress) -> Path:
     crops = decode(dataset.train, config.height, config.width)
     parts = _validation_parts(config, dataset)
     model, cost = _trained(config, crops, parts, progress)
+    if not parallel.is_first():
+        return bundle_path(config)
     started = Cost.now()
     query_gallery = None if parts is None else (held(model, parts[0], flip=True), held(model, parts[1], flip=True))
     module = _module(config, model, crops, query_gallery, progress)
@@ -89,20 +93,19 @@ def _resumed(config: TrainConfig, learner: Learner) -> Learner:
     options, path = Path(config.out) / "config.json", Path(config.out) / "joint.pt"
     wanted = decisive(config)
     if config.resume and path.exists():
-        if options.exists() and json.loads(options.read_text()) != wanted:
+        if parallel.is_first() and options.exists() and json.loads(options.read_text()) != wanted:
             text = f"{path} belongs to a run with other options ({options}); give another out, or resume=False"
             raise BadConfig(text, option="resume")
         learner.restore(checkpoint.load(path))
-    options.parent.mkdir(parents=True, exist_ok=True)
-    options.write_text(json.dumps(wanted, indent=1))
+    if parallel.is_first():
+        options.parent.mkdir(parents=True, exist_ok=True)
+        options.write_text(json.dumps(wanted, indent=1))
     return learner
 
 
 def decisive(config: TrainConfig) -> dict[str, Any]:
     """The options that decide the result: all but where things lie and how often it is looked at."""
-    free = {"out", "data", "resume", "validate_every", "name", "device", "threads", "pair_memory"} | {
-        name for name in config.as_dict() if name.startswith("module_") or name == "separate_after"
-    }
+    free = set(PLACES) | {name for name in config.as_dict() if name.startswith("module_") or name == "separate_after"}
     kept = {name: value for name, value in config.as_dict().items() if name not in free}
     plain: dict[str, Any] = json.loads(json.dumps(kept))
     return plain
@@ -125,7 +128,8 @@ def _frozen(config: TrainConfig, model: ReidModel, crops: Crops) -> torch.Tensor
     vectors = [extract(model, crops, flip=True)]
     vectors += [extract_view(model, crops, views, epoch_seed(config.seed, at)) for at in range(config.module_views)]
     model.bf16 = False
-    return torch.stack(vectors)
+    frozen = torch.stack(vectors)
+    return model.before_neck(frozen).detach() if config.variant == "paper" else frozen
 
 
 def _write(
@@ -142,9 +146,14 @@ def _write(
     if validation is not None:
         metrics = figures(*validation, model.attention) | {"module": chosen.facts, "dataset": dataset.name}
         calibration = fit_power(*labelled_distances(*validation, model.attention))
-    path = Path(config.out) / f"{config.name}.reid"
+    path = bundle_path(config)
     bundle.write(path, model, manifest(config, model, metrics, calibration, cost))
     return path
+
+
+def bundle_path(config: TrainConfig) -> Path:
+    """Where a run puts its bundle."""
+    return Path(config.out) / f"{config.name}.reid"
 
 
 def manifest(

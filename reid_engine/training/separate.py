@@ -11,15 +11,14 @@ import torch
 from torch import Tensor
 
 from ..errors import TrainingDiverged
-from ..losses.triplet import batch_hard, weighted_regularised
 from ..models.diff_attention import DiffAttention, pairs_within
 from .config import TrainConfig
-from .joint import Progress
+from .joint import DEAD_FROM, Progress
+from .objective import triplet_loss
 from .sampler import epoch_seed, people_batches
 from .validate import Held, figures
 
 WEIGHT = 10.0
-DEAD_FROM = 0.999
 
 
 @dataclass
@@ -94,7 +93,8 @@ def module_epochs(
     It is the same object each time. Raises TrainingDiverged when a loss is no number.
     """
     torch.manual_seed(config.seed)
-    module = DiffAttention(vectors.shape[2], ratio, config.transform, config.tied, config.activation, config.distance)
+    options = {name: getattr(config, name) for name in ("transform", "tied", "activation", "distance", "variant")}
+    module = DiffAttention(vectors.shape[2], ratio, **options)
     module = module.to(config.device)
     optimizer, generator = torch.optim.Adam(module.parameters(), lr=lr), torch.Generator().manual_seed(config.seed)
     for epoch in range(config.module_epochs):
@@ -135,8 +135,7 @@ def _step(
 ) -> float:
     tile = pairs_within(config.pair_memory, module.dim)
     table = module.distance_matrix(vectors, vectors, tile, config.normalise_train)
-    weighted = config.triplet == "weighted"
-    loss = WEIGHT * (weighted_regularised(table, labels) if weighted else batch_hard(table, labels, soft=True))
+    loss = WEIGHT * triplet_loss(config, table, labels, soft=True)
     said = float(loss.detach())
     if not math.isfinite(said):
         raise TrainingDiverged(f"the module's loss is {said}; try a smaller module_lrs")

@@ -25,6 +25,7 @@ def model_config(config: TrainConfig) -> dict[str, Any]:
         "tied": config.tied,
         "activation": config.activation,
         "distance": config.distance,
+        "variant": config.variant,
     }
     return {"backbone": config.backbone, "options": dict(config.extra), "diff_attention": module}
 
@@ -41,6 +42,7 @@ def start_model(config: TrainConfig, crops: Crops) -> ReidModel:
     elif config.init:
         _load_weights(model, Path(config.init))
     model.bf16 = config.bf16
+    model.backbone.recompute = config.gradient_checkpointing  # type: ignore[assignment]
     return model
 
 

@@ -21,7 +21,7 @@ from ..data.records import Dataset
 from ..errors import BadConfig
 from ..evaluation.folder import write_text
 from ..evaluation.metrics import FIGURES, Scores, intervals, paired_intervals
-from .config import TrainConfig, require_one_of
+from .config import PLACES, TrainConfig, require_one_of
 
 METHODS: dict[str, dict[str, Any]] = {
     "plain": {"attention_weight": 0.0, "plain_weight": 1.0},
@@ -30,7 +30,6 @@ METHODS: dict[str, dict[str, Any]] = {
 }
 PAPER_EPOCHS = 120
 PLANS = Path(__file__).parent / "plans"
-PLACES = ("data", "out", "name", "init", "resume", "device", "threads", "validate_every", "pair_memory")
 SCORED = ("first_rank", "ap", "inp", "person_ids")
 
 Progress = Callable[[int, int, int, int, dict[str, float]], None]
@@ -116,7 +115,7 @@ def config_of(task: Task, plan: dict[str, dict[str, Any]], given: dict[str, Any]
 def settings_of(config: TrainConfig) -> dict[str, Any]:
     """The options that decide a row: all but where things lie and how the run is watched."""
     plain: dict[str, Any] = json.loads(json.dumps(config.as_dict()))
-    return {name: value for name, value in plain.items() if name not in PLACES}
+    return {name: value for name, value in plain.items() if name not in (*PLACES, "init")}
 
 
 def make_table(
