@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         figure = measure(options.what, options.quick, options.rows)
         print(report.line(figure))
         save(figure, options.results)
-    if not options.quick:
+    if options.results == RESULTS and not options.quick:
         report.write(options.results)
     return 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -13,21 +13,24 @@ from torch import Tensor
 
 from benchmarks import galleries
 from benchmarks.figure import Figure, progress
-from benchmarks.timing import interleaved, seconds
+from benchmarks.timing import Work, interleaved, seconds
 from reid_engine.calibration import Calibration
 from reid_engine.ranking import Attention, Ranker
+from reid_engine.scoring import linear
 from reid_engine.workers import Workers
 
 DIM = 2048
 TEXTBOOK_TILE = 256
-PRODUCT_TILES = (256, 512, 1024)
+PRODUCT_TILES = (64, 128, 256, 512, 1024)
+
+Products = Callable[[Tensor], Tensor]
 
 Features = NDArray[np.float16]
 
 
-def ranker(attention: Attention) -> Ranker:
+def ranker(attention: Attention, dtype: torch.dtype = torch.float32) -> Ranker:
     """A ranker on all cores, as a worker of the product has it, that scores every row."""
-    return Ranker(attention, Calibration(6.0, -4.0), exhaustive_rows=1 << 62, workers=Workers())
+    return Ranker(attention, Calibration(6.0, -4.0), exhaustive_rows=1 << 62, workers=Workers(), dtype=dtype)
 
 
 @torch.inference_mode()
@@ -47,20 +50,26 @@ def textbook(attention: Attention, query: NDArray[np.float32], features: Feature
     return np.asarray(torch.cat(found).numpy())
 
 
-def figure(letter: str, what: str, ratio: int, rows: int, ceiling: Callable[[], float], ceiling_is: str) -> Figure:
+def figure(
+    letter: str,
+    what: str,
+    ratio: int,
+    rows: int,
+    ceiling: Callable[[], float],
+    ceiling_is: str,
+    dtype: torch.dtype = torch.float32,
+) -> Figure:
     """Ours and the textbook over the same rows; `ceiling` measures pairs per second beside them. No target yet."""
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    attention, query, features = (
-        galleries.attention(DIM, ratio), galleries.query(DIM), np.array(galleries.mapped(rows, DIM))
-    )  # fmt: skip
+    attention, query, features = galleries.attention(DIM, ratio), galleries.query(DIM), galleries.mapped(rows, DIM)
     progress(f"{rows:,} rows of {DIM}, ratio {ratio}")
-    few = features[: max(TEXTBOOK_TILE, rows // 10)]
-    best = interleaved(
-        {
-            "ours": partial(ranker(attention).distances, query, features),
-            "textbook": partial(textbook, attention, query, few),
-        }
-    )
+    few = np.array(features[: max(TEXTBOOK_TILE, rows // 20)])
+    works: dict[str, Work] = {
+        "ours": partial(ranker(attention, dtype).distances, query, features),
+        "float32": partial(ranker(attention).distances, query, features[: len(features) // 4]),
+        "textbook": partial(textbook, attention, query, few),
+    }
+    best = interleaved(works)
     progress(ceiling_is)
     return Figure(
         letter,
@@ -70,20 +79,31 @@ def figure(letter: str, what: str, ratio: int, rows: int, ceiling: Callable[[], 
         peers={"textbook form, float32": len(few) / best["textbook"]},
         ceiling=ceiling(),
         ceiling_is=ceiling_is,
+        details={"ours in float32, as the product ranks, pairs/s": len(features) // 4 / best["float32"]},
     )
 
 
-def product_pairs_per_second(attention: Attention, dtype: torch.dtype, pairs: int = 8192) -> float:
+def product_pairs_per_second(attention: Attention, dtype: torch.dtype, pairs: int) -> float:
     """How many pairs per second the two matrix products alone allow on all cores, at the best of some tile sizes."""
-    workers, layers = Workers(), [layer.to(dtype) for layer in attention.columns]
+    workers = Workers()
     rates = []
     for tile in PRODUCT_TILES:
-        work, starts = partial(_products, layers, tile), range(0, pairs, tile)
-        rates.append(tile * len(starts) / seconds(partial(workers.map, work, starts), 3))
+        for products in (_packed_products(attention, dtype, tile), _torch_products(attention, dtype)):
+            work, tiles = partial(_run, products, tile, attention.dim, dtype), max(workers.count, pairs // tile)
+            rates.append(tile * tiles / seconds(partial(workers.map, work, range(tiles)), 3))
     return max(rates)
 
 
+def _packed_products(attention: Attention, dtype: torch.dtype, tile: int) -> Products:
+    reduce, expand = attention.packed(dtype, tile)
+    return lambda rows: linear(linear(rows, reduce, None, "none"), expand, None, "none")
+
+
+def _torch_products(attention: Attention, dtype: torch.dtype) -> Products:
+    reduce, expand = (layer.to(dtype) for layer in attention.columns)
+    return lambda rows: torch.mm(torch.mm(rows, reduce), expand)
+
+
 @torch.inference_mode()
-def _products(layers: Sequence[Tensor], tile: int, _start: int) -> None:
-    reduce, expand = layers
-    torch.mm(torch.mm(torch.ones(tile, len(reduce), dtype=reduce.dtype), reduce), expand)
+def _run(products: Products, tile: int, dim: int, dtype: torch.dtype, _number: int) -> None:
+    products(torch.ones(tile, dim, dtype=dtype))

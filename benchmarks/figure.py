@@ -77,8 +77,14 @@ def save(figure: Figure, folder: Path = RESULTS) -> Path:
 def load(path: Path) -> Figure:
     """The figure kept in a file."""
     fields: dict[str, Any] = json.loads(path.read_text())
-    plots = tuple(Plot(**plot) for plot in fields.pop("plots"))
+    plots = tuple(_plot(**plot) for plot in fields.pop("plots"))
     return Figure(**fields, plots=plots)
+
+
+def _plot(lines: dict[str, list[list[float]]], scales: list[str], **rest: Any) -> Plot:
+    """A plot from JSON, which knows lists only."""
+    points = {name: [(x, y) for x, y in line] for name, line in lines.items()}
+    return Plot(lines=points, scales=(scales[0], scales[1]), **rest)
 
 
 def machine() -> str:

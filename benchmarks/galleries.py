@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import os
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.figure import progress
+from reid_engine.bundle import SHIPPED
+from reid_engine.engine import Engine
+from reid_engine.photo import load_crop
 from reid_engine.ranking import Attention
 
-FOLDER = Path(__file__).parent.parent / "var" / "benchmarks"
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "var" / "benchmarks"
+REAL = Path(os.environ.get("REID_DATA", ROOT.parent / "shared" / "data")) / "market1501-451"
+BATCH = 256
 CHUNK = 1 << 16
 
 Features = NDArray[np.float16]
@@ -37,6 +46,36 @@ def mapped(rows: int, dim: int) -> Features:
         _make(path, rows, dim)
     found: Features = np.load(path, mmap_mode="r")
     return found
+
+
+@cache
+def shipped() -> Engine:
+    """The engine of the shipped bundle, as a worker has it."""
+    return Engine(SHIPPED)
+
+
+def real(folder: str) -> Features:
+    """Features (N, D) of the real crops in a folder of the data set, by the shipped bundle; kept below var/.
+
+    Raises FileNotFoundError where the data set is not there; REID_DATA names the folder that holds it.
+    """
+    path = FOLDER / f"{folder}-{shipped().bundle_sha[:12]}.npy"
+    if not path.exists():
+        _extract(path, sorted((REAL / folder).glob("*.jpg")))
+    found: Features = np.load(path)
+    return found
+
+
+def _extract(path: Path, pictures: list[Path]) -> None:
+    if not pictures:
+        raise FileNotFoundError(f"no crops below {REAL}; set REID_DATA to the folder that holds market1501-451")
+    parts = []
+    for start in range(0, len(pictures), BATCH):
+        progress(f"features of real crops {start:,} of {len(pictures):,}")
+        crops = [load_crop(picture.read_bytes()) for picture in pictures[start : start + BATCH]]
+        parts.append(shipped().crop_features(crops))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, np.concatenate(parts))
 
 
 def _make(path: Path, rows: int, dim: int) -> None:

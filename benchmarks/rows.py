@@ -9,7 +9,11 @@ from benchmarks.figure import Figure, Measure
 MODULES = {
     "a": "exact_wide",
     "b": "exact_narrow",
+    "c": "four_photos",
     "d": "coarse",
+    "e": "whole_search",
+    "f": "recall",
+    "growth": "growth",
 }
 # Needs what not every machine has: not part of `all`.
 APART = {"gpu": "gpu"}

@@ -6,6 +6,7 @@ pieces; nothing of size (N, D) is made beside the features. How fast that is: do
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -28,9 +29,11 @@ EXHAUSTIVE_ROWS = 50_000
 EXHAUSTIVE_MULTIPLY_ADDS = EXHAUSTIVE_ROWS * 2 * 512 * 128
 SHORTLIST_ROWS = 2_000
 SHORTLIST_FACTOR = 4
+SHORTLIST_SHARE = 0.02
 
 TILES_A_PIECE = 4  # what one worker takes at a time; tiles are whole, so pieces change no distance
-COARSE_BYTES = 1 << 23  # of a piece of the coarse scan
+COARSE_BYTES = 1 << 25  # of a piece of the coarse scan
+SAMPLE_EVERY = 16
 
 Vector = NDArray[np.float32]
 Features = NDArray[np.float16] | Stack
@@ -99,7 +102,7 @@ class Ranker:
     def _scored(self, query: Vector, features: Features, limit: int) -> Rows | None:
         """The rows worth the exact distance, ascending: None for all, or the shortlist of a gallery too large."""
         most = exhaustive_rows(self.attention) if self.exhaustive_rows is None else self.exhaustive_rows
-        shortlist = max(SHORTLIST_ROWS, SHORTLIST_FACTOR * limit)
+        shortlist = shortlist_rows(len(features), limit)
         if len(features) <= max(most, shortlist):
             return None
         return np.sort(self.most_alike(query, features, shortlist))
@@ -114,6 +117,11 @@ class Ranker:
 def exhaustive_rows(attention: Attention) -> int:
     """Up to so many rows every one is scored: 50,000 at D = 512 and r = 4, fewer where a pair costs more."""
     return max(SHORTLIST_ROWS, min(EXHAUSTIVE_ROWS, EXHAUSTIVE_MULTIPLY_ADDS // (2 * attention.w1.numel())))
+
+
+def shortlist_rows(total: int, limit: int) -> int:
+    """How many of `total` rows the coarse stage hands on where `limit` are asked for."""
+    return max(SHORTLIST_ROWS, SHORTLIST_FACTOR * limit, math.ceil(SHORTLIST_SHARE * total))
 
 
 def exact_distances(
@@ -173,9 +181,17 @@ def _nearest(distances: Vector, ids: Ids, limit: int) -> Rows:
     """Positions of the `limit` smallest distances, ascending, ties by id; only the candidates are sorted."""
     if not 0 < limit < len(distances):
         return np.lexsort((ids, distances))[: max(limit, 0)]
-    candidates = np.flatnonzero(distances <= np.partition(distances, limit - 1)[limit - 1])
+    candidates = np.flatnonzero(distances <= _smallest(distances, limit))
     order = np.lexsort((ids[candidates], distances[candidates]))[:limit]
     return np.asarray(candidates[order], dtype=np.int64)
+
+
+def _smallest(distances: Vector, limit: int) -> np.float32:
+    """The `limit`-th smallest: not above that of a sample, so that of many rows only few are partitioned."""
+    sample = distances[::SAMPLE_EVERY]
+    if len(sample) > limit:
+        distances = distances[distances <= np.partition(sample, limit - 1)[limit - 1]]
+    return np.float32(np.partition(distances, limit - 1)[limit - 1])
 
 
 def _check_sizes(attention: Attention, query: Vector, features: Features) -> None:
