@@ -286,7 +286,7 @@ def _nested(nodes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def _nodes(user: User, units: Iterable[Unit]) -> list[dict[str, Any]]:
     units = list(units)
     allowed = set(_readable(user).filter(pk__in=[unit.pk for unit in units]).values_list("pk", flat=True))
-    counts = gallery_counts(units, active_model())
+    counts = gallery_counts(units, None)
     return [_node(unit, unit.pk in allowed, counts[unit.pk]) for unit in units]
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any, cast
 
 from django.db.models import Q, QuerySet
-from django.http import Http404
+from django.http import Http404, HttpResponse
 from django.utils.cache import patch_cache_control
 from django.utils.translation import gettext as _
+from django.views.decorators.gzip import gzip_page
+from django.views.decorators.http import conditional_page
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import mixins, serializers, status, viewsets
@@ -24,7 +26,7 @@ from units.filters import CameraFilter, IndicatorFilter, MembershipFilter, Readi
 from units.models import Camera, Indicator, Membership, Role, SensorReading, Unit
 from units.queries import (
     basemap,
-    camera_feature_collection,
+    cameras_geojson,
     check_bbox,
     unit_context,
     unit_details,
@@ -57,6 +59,12 @@ def _checked(kind: type[serializers.Serializer], request: Request, **options: An
     serializer = kind(data=request.data, **options)
     serializer.is_valid(raise_exception=True)
     return cast(dict[str, Any], serializer.validated_data)
+
+
+def _sent_once(request: Request, response: HttpResponse) -> HttpResponse:
+    """Compressed, with an ETag: whoever has it already is told so instead."""
+    patch_cache_control(response, private=True, no_cache=True)
+    return gzip_page(conditional_page(lambda _request: response))(request._request)
 
 
 def _administered(request: Request) -> QuerySet[Unit] | None:
@@ -218,8 +226,9 @@ class CameraViewSet(viewsets.ModelViewSet):
 
     @extend_schema(summary="Cameras for the map", responses=FeatureCollectionSerializer, filters=True)
     @action(detail=False, pagination_class=None)
-    def geojson(self, request: Request) -> Response:
-        return Response(camera_feature_collection(self.filter_queryset(self.get_queryset())))
+    def geojson(self, request: Request) -> HttpResponse:
+        cameras = cameras_geojson(self.filter_queryset(cameras_of(request.user)))
+        return _sent_once(request, HttpResponse(cameras, content_type="application/json"))
 
     @extend_schema(summary="Import cameras from CSV", request=ImportRequestSerializer, responses=ImportReportSerializer)
     @action(detail=False, methods=["post"], url_path="import", parser_classes=[MultiPartParser, FormParser])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Iterable, Mapping, Sequence
 from os.path import commonprefix
 from typing import Any
@@ -37,6 +38,16 @@ def below(paths: Iterable[str], field: str = "path") -> Q:
     for path in paths:
         condition |= Q(**{f"{field}__gte": path, f"{field}__lte": path + _LAST})
     return condition
+
+
+def around(paths: Iterable[str], field: str = "path") -> Q:
+    """Rows whose `field` lies at or below the nearest unit that is at or above all of the paths.
+
+    One index range instead of one for each path, for whoever groups by path afterwards.
+    """
+    common = os.path.commonprefix(list(paths))
+    common = common[: len(common) // Unit.steplen * Unit.steplen]
+    return below([common], field) if common else Q()
 
 
 def subtree(unit: Unit) -> QuerySet[Unit]:

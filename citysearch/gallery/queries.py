@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypedDict
 
 import numpy as np
-from django.db.models import Count, ExpressionWrapper, F, FloatField, Func, Max, Min, Q, QuerySet, Sum
+from django.db.models import Count, ExpressionWrapper, F, FloatField, Func, Max, Min, QuerySet, Sum
 from django.db.models.functions import Substr
 from django.urls import reverse
 from numpy.typing import NDArray
@@ -21,12 +21,10 @@ from reid_engine.errors import BundleMismatch, StoreCorrupt
 from reid_engine.stack import Stack, stacked
 from reid_engine.store import Window, gather
 from units.models import Camera, Unit
-from units.tree import below
+from units.tree import around
 
 # How often a reader looks again when a segment vanished under it (compacted or rewritten meanwhile).
 READ_ATTEMPTS = 5
-# Of more units than this the database is better asked for all.
-FEW_UNITS = 50
 # SQLite counts days as a double: about 40 microseconds.
 TIME_ERROR_S = 0.0005
 
@@ -72,7 +70,10 @@ def gallery_of(
 
 
 def gallery_counts(units: Iterable[Unit], version: ModelVersion | None) -> dict[int, UnitCounts]:
-    """Unit id -> counts over its subtree; two statements for each level that the units lie on."""
+    """Unit id -> counts over its subtree; two statements for each level that the units lie on.
+
+    Without a version nothing counts as indexed, and nobody is asked.
+    """
     units = list(units)
     counts: dict[int, UnitCounts] = {unit.pk: _no_counts() for unit in units}
     for length in {len(unit.path) for unit in units}:
@@ -189,15 +190,15 @@ def _overlaps(start: float, end: float, windows: Sequence[Window] | None) -> boo
 def _count_level(counts: Mapping[str, UnitCounts], version: ModelVersion | None) -> None:
     """Fill in the counts of units of one level, by path. Cameras are summed up by the database, clock by clock."""
     length = len(next(iter(counts)))
-    few = len(counts) < FEW_UNITS
-    here = below(counts, "unit__path") if few else Q()
-    cameras = Camera.objects.filter(here).order_by().values_list(Substr("unit__path", 1, length), "clock_offset_s")
+    unit = Substr("unit__path", 1, length)
+    cameras = Camera.objects.filter(around(counts, "unit__path")).order_by().values_list(unit, "clock_offset_s")
     figures = cameras.annotate(n=Count("pk"), held=Sum("crop_count__crops"), last=Max("crop_count__last_captured"))
     for path, offset, number, crops, last in figures:
         if path in counts:
             _add(counts[path], number, crops or 0, last and last - timedelta(seconds=offset))
-    here = below(counts, "camera__unit__path") if few else Q()
-    segments = Segment.objects.filter(here, model_version=version).order_by()
+    if version is None:
+        return
+    segments = Segment.objects.filter(around(counts, "camera__unit__path"), model_version=version).order_by()
     for path, rows in segments.values_list(Substr("camera__unit__path", 1, length)).annotate(n=Sum("rows")):
         if path in counts:
             counts[path]["indexed"] = rows
