@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 import threading
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Sequence
@@ -111,6 +112,18 @@ class RoadGraph:
             return straight, ()
         return max(straight, metres + first.off + last.off), self._route(start, end, first, last, entry)
 
+    def reachable(self, start: Place, metres: float) -> list[list[Point]]:
+        """The stretches of road at most so many metres from a place, on the way; empty where no road is near."""
+        snap = self._snap(start)
+        if snap is None:
+            return []
+        left = metres - snap.off
+        reached = self._reach(start, snap).metres
+        pieces = [_around(self._edges[snap.edge], snap.along, left)]
+        for edge in self._edges:
+            pieces += _entered(edge, left - reached.get(edge.start, math.inf), left - reached.get(edge.end, math.inf))
+        return [piece for piece in pieces if len(piece) > 1]
+
     def _add(self, points: tuple[Point, ...]) -> None:
         steps = np.cumsum([0.0, *(haversine(a, b) for a, b in zip(points, points[1:], strict=False))])
         if len(points) < 2 or steps[-1] <= 0:
@@ -196,6 +209,20 @@ class RoadGraph:
             node = edge.end if backwards else edge.start
         pieces.insert(0, here.part(first.along, _along_at(here, node, first)))
         return _joined([[_point(start)], *pieces])
+
+
+def _around(edge: _Edge, along: float, metres: float) -> list[Point]:
+    """The part of an edge that is at most so many metres from a place on it."""
+    begin, finish = max(0.0, along - metres), min(edge.length, along + metres)
+    return edge.part(begin, finish) if finish > begin else []
+
+
+def _entered(edge: _Edge, from_start: float, from_end: float) -> list[list[Point]]:
+    """The parts of an edge that are walked from its two ends with so many metres left at each."""
+    if from_start + from_end >= edge.length or max(from_start, from_end) >= edge.length:
+        return [list(edge.points)]
+    first = [edge.part(0.0, from_start)] if from_start > 0 else []
+    return first + ([edge.part(edge.length - from_end, edge.length)] if from_end > 0 else [])
 
 
 def _ends(edge: _Edge, snap: _Snap) -> list[tuple[int, float]]:

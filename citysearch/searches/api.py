@@ -27,6 +27,7 @@ from citysearch.gallery.api import PICTURE_SECONDS
 from citysearch.searches import queries, services
 from citysearch.searches.access import get_search_or_404, get_searchable_unit_or_404, searches_of, user_pk
 from citysearch.searches.explanations import explanation
+from citysearch.searches.gaps import gaps_of, reach_of_last
 from citysearch.searches.models import Search
 from citysearch.searches.photos import photo_file
 from citysearch.searches.preview import Scope, search_preview
@@ -34,10 +35,13 @@ from citysearch.searches.refusals import SearchRefused
 from citysearch.searches.serializers import (
     VERDICTS_AT_ONCE,
     ExplanationQuerySerializer,
+    GapSerializer,
     HitsPageSerializer,
     HitsQuerySerializer,
     PreviewSerializer,
     ProblemSerializer,
+    ReachQuerySerializer,
+    ReachSerializer,
     ScopeSerializer,
     SearchFilterSerializer,
     SearchSerializer,
@@ -127,6 +131,25 @@ class SearchViewSet(viewsets.GenericViewSet):
     def trajectory(self, request: Request, pk: UUID) -> JsonResponse:
         search = get_search_or_404(request.user, pk)
         return JsonResponse(queries.trajectory_geojson(search), content_type="application/geo+json")
+
+    @extend_schema(
+        summary="The gaps of the path",
+        description="Per leg the cameras that could have been passed and were searched without a hit, nearest first.",
+        responses={200: GapSerializer(many=True), 404: NOT_FOUND},
+    )
+    def gaps(self, request: Request, pk: UUID) -> Response:
+        return Response(gaps_of(get_search_or_404(request.user, pk)))
+
+    @extend_schema(
+        summary="Where the path may lead",
+        description="What can be reached from the last sighting in so many minutes, with the searched cameras inside.",
+        parameters=[ReachQuerySerializer],
+        responses={(200, "application/geo+json"): ReachSerializer, 400: REFUSED, 404: NOT_FOUND, 409: CONFLICT},
+    )
+    def reach(self, request: Request, pk: UUID) -> JsonResponse:
+        search = get_search_or_404(request.user, pk)
+        feature = reach_of_last(search, **_checked(ReachQuerySerializer, request.query_params))
+        return JsonResponse(feature, content_type="application/geo+json")
 
     @extend_schema(
         summary="Stop; what was found stays",

@@ -302,6 +302,43 @@ class TrajectorySerializer(serializers.Serializer):
     conflicts = serializers.ListField(child=serializers.DictField())
 
 
+class CameraPlaceSerializer(HitCameraSerializer):
+    """A camera of a gap."""
+
+    detour_m = serializers.IntegerField(help_text=_("How much longer the way over it is, as the crow flies."))
+    on_way = serializers.BooleanField(help_text=_("The way along the streets comes into its view."))
+
+
+class GapSerializer(serializers.Serializer):
+    """What lies between two stops."""
+
+    to = serializers.IntegerField(help_text=_("Number of the stop after the gap."))
+    passable = serializers.IntegerField(help_text=_("Cameras that there was time to pass, without a hit."))
+    on_way = serializers.IntegerField(help_text=_("How many of them the way along the streets passes."))
+    cameras = CameraPlaceSerializer(many=True, help_text=_("The first 20, those on the way before the others."))
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        before = serializers.IntegerField(help_text=_("Number of the stop before the gap."))
+        return {"from": before, **super().get_fields()}
+
+
+class ReachQuerySerializer(serializers.Serializer):
+    """How far to look ahead."""
+
+    minutes = serializers.FloatField(required=False, default=10.0, min_value=1.0, max_value=180.0)
+    speed = serializers.FloatField(
+        required=False, default=1.5, min_value=0.3, max_value=30.0, help_text=_("Metres per second.")
+    )
+
+
+class ReachSerializer(serializers.Serializer):
+    """A GeoJSON feature: the area, with since, until, metres, on_streets and cameras by their time of arrival."""
+
+    type = serializers.CharField(default="Feature")
+    geometry = serializers.DictField()
+    properties = serializers.DictField()
+
+
 class ProblemSerializer(serializers.Serializer):
     """The one shape of every error."""
 

@@ -13,6 +13,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
         SearchViewSet.as_view({"get": "trajectory"}, content_negotiation_class=AnyAccept),
         name="search-trajectory",
     ),
+    path("searches/<uuid:pk>/gaps/", SearchViewSet.as_view({"get": "gaps"}, pagination_class=None), name="search-gaps"),
+    path(
+        "searches/<uuid:pk>/reach.geojson",
+        SearchViewSet.as_view({"get": "reach"}, content_negotiation_class=AnyAccept),
+        name="search-reach",
+    ),
     path("searches/<uuid:pk>/cancel/", SearchViewSet.as_view({"post": "cancel"}), name="search-cancel"),
     path("searches/<uuid:pk>/rerun/", SearchViewSet.as_view({"post": "rerun"}), name="search-rerun"),
     path(

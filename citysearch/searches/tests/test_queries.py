@@ -138,6 +138,8 @@ def test_the_schema_describes_every_endpoint_without_a_warning() -> None:
         base: {"get"},
         base + "hits/": {"get"},
         base + "trajectory.geojson": {"get"},
+        base + "gaps/": {"get"},
+        base + "reach.geojson": {"get"},
         base + "cancel/": {"post"},
         base + "rerun/": {"post"},
         base + "verdicts/": {"get", "post"},
