@@ -48,6 +48,7 @@ def search_page(user: User, search: Search | None, unit: str = "") -> dict[str, 
         "samples": sample_photos(),
         "kinds": SensorKind.choices,
         "conditions": search.conditions if search else [],
+        "area": search.area if search else None,
         "photos": _photos(search) if search else [],
         "period_from": _input_time(search.period_from if search else None),
         "period_to": _input_time(search.period_to if search else None),
@@ -213,7 +214,9 @@ def _nothing(search: Search, run: dict[str, Any], user: User) -> dict[str, Any]:
     return {
         "nothing": True,
         "best": best,
-        "wider": ancestors(search.unit).filter(pk__in=units_of(user, *SEARCHERS)).last(),
+        "wider": search.unit
+        if search.area
+        else ancestors(search.unit).filter(pk__in=units_of(user, *SEARCHERS)).last(),
         "has_period": bool(search.period_from or search.period_to or search.conditions),
     }
 

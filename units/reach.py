@@ -16,6 +16,8 @@ from units.roads import RoadGraph
 
 # Who walks along a street is seen from both of its sides; corners closer than this are not told apart.
 STREET_M = 30.0
+# Blocks of houses and bays narrower than twice this between reachable streets are filled: the area stays readable.
+FILLED_M = 60.0
 DETAIL_M = 4.0
 
 
@@ -39,6 +41,6 @@ def reach_of(place: Place, metres: float) -> Reach:
 def _grown(shape: BaseGeometry, latitude: float, metres: float) -> dict[str, Any]:
     """The shape with a margin of so many metres, on the flat map around its latitude."""
     per_lon, per_lat = metres_per_degree(latitude)
-    flat = scale(shape, per_lon, per_lat, origin=(0, 0)).buffer(metres).simplify(DETAIL_M)
+    flat = scale(shape, per_lon, per_lat, origin=(0, 0)).buffer(metres + FILLED_M).buffer(-FILLED_M).simplify(DETAIL_M)
     area = scale(flat, 1 / per_lon, 1 / per_lat, origin=(0, 0))
     return dict(mapping(shapely.set_precision(area, 1e-7)))

@@ -633,3 +633,131 @@ def test_times_are_shown_on_the_citys_clock_whatever_the_computers_zone_is(stage
     assert call(page, "fullTime", "2026-03-01T23:45:00-03:30") == "2026-03-01 23:45:00 UTC−03:30"
     assert call(page, "fullTime", "2026-03-01T12:00:00Z") == "2026-03-01 12:00:00 UTC+00:00"
     assert [call(page, "span", value) for value in (42, 600, 11_400)] == ["42 s", "10 min", "3 h 10 min"]
+
+
+def corners(page: Any, places: list[tuple[float, float]]) -> None:
+    """Click the corners of an area: a mouse moves before it clicks."""
+    script = """async ([lon, lat]) => {
+        const { map } = await import(document.querySelector('script[type=module]').src.replace('search.js', 'map.js'));
+        const point = map.latLngToContainerPoint([lat, lon]);
+        const box = document.getElementById('map').getBoundingClientRect();
+        return [box.left + point.x, box.top + point.y];
+    }"""
+    for longitude, latitude in places:
+        page.mouse.move(*page.evaluate(script, [longitude, latitude]), steps=3)
+        page.wait_for_timeout(60)
+        page.mouse.down()
+        page.mouse.up()
+
+
+def test_an_area_is_drawn_with_the_mouse_searched_shown_again_and_removed(
+    stage: Any, log_in: Any, screenshot: Any
+) -> None:
+    page = log_in("operator")
+    page.wait_for_selector("#map[data-unit=top]", state="attached")
+    page.locator(".leaflet-areas-pane path").first.wait_for()
+    page.get_by_role("button", name="Draw an area to search in").click()
+    ring = [(120.003, 30.001), (120.037, 30.001), (120.037, 30.008), (120.003, 30.008)]
+    corners(page, [*ring, ring[0]])
+    page.locator("#chosen-unit", has_text="Drawn area").wait_for()
+    until(page, "document.getElementById('scope-note').textContent === '2 cameras, 18 crops'")
+    assert page.locator("#area-bar").is_hidden()
+    screenshot("drawn")
+    fill(page)
+    search = press_search(page)
+    assert search.area is not None and search.unit.code == "330100"
+    stage.run()
+    page.wait_for_selector('#main[data-state="done"]')
+    until(page, "document.querySelectorAll('.hit-item').length === 2")
+    assert "2 sightings (6 crops) of 18 crops in 2 units, 2 cameras" in page.locator("#coverage").inner_text()
+    page.reload()
+    page.locator("#chosen-unit", has_text="Drawn area").wait_for()
+    page.locator(".leaflet-area-pane path").first.wait_for()
+    page.get_by_role("button", name="Remove the area").click()
+    until(page, "!document.getElementById('chosen-unit').textContent.includes('Drawn area')")
+
+
+def test_an_area_is_drawn_by_keyboard_alone(stage: Any, log_in: Any) -> None:
+    page = log_in("operator")
+    page.wait_for_selector("#map[data-unit=top]", state="attached")
+    page.locator(".leaflet-areas-pane path").first.wait_for()
+    button = page.get_by_role("button", name="Draw an area on the map")
+    button.focus()
+    page.keyboard.press("Enter")
+    page.locator("#area-bar").wait_for()
+    page.keyboard.press("f")
+    said(page, "An area needs three corners at least.")
+    page.keyboard.press("Enter")
+    for key in ("ArrowLeft", "ArrowDown", "ArrowRight"):
+        for _ in range(2):
+            page.keyboard.press(key)
+            page.wait_for_timeout(350)  # a key that is pressed while the map still glides does nothing
+        page.keyboard.press("Enter")
+    page.keyboard.press("Backspace")
+    page.keyboard.press("Enter")
+    page.keyboard.press("f")
+    page.locator("#chosen-unit", has_text="Drawn area").wait_for()
+    until(page, "document.getElementById('scope-note').textContent.includes('camera')")
+    button.press("Enter")
+    page.keyboard.press("Escape")
+    said(page, "The area was not drawn.")
+    assert page.locator("#chosen-unit", has_text="Drawn area").is_visible(), "the old one stays"
+
+
+def test_sensor_conditions_say_when_they_hold_and_what_is_left(
+    stage: Any, log_in: Any, city: Any, screenshot: Any
+) -> None:
+    from datetime import timedelta
+
+    from units.services import readings_add_bulk
+
+    readings_add_bulk(
+        {"unit": city, "kind": "weather", "value": float(n in (0, 3)), "time": cast.NOON + timedelta(minutes=30 * n)}
+        for n in range(5)
+    )
+    page = log_in("operator")
+    page.locator("#tree .node-name", has_text="Lakeside").click()
+    until(page, "document.getElementById('scope-note').textContent === '4 cameras, 36 crops'")
+    page.locator("#conditions summary").click()
+    page.get_by_role("button", name="While it rained").click()
+    page.get_by_text("2 time windows, 60 min").wait_for()
+    assert page.locator("#scope-note").inner_text() == "4 cameras, 18 of 36 crops in these times"
+    assert page.locator(".window-strip .window").count() == 2
+    assert "03-01 12:00 – 03-01 12:30" in page.locator("#windows").inner_text()
+    screenshot("windows")
+    page.locator("[data-c=value]").fill("5")
+    page.get_by_text("At no time. Loosen a condition.").wait_for()
+    page.locator("[data-c=value]").fill("0")
+    page.get_by_role("button", name="Footfall above …").click()
+    page.locator("[data-c=value]").last.fill("5")
+    page.locator("#conditions-error", has_text="Nobody measures footfall").wait_for()
+
+
+def test_the_path_is_read_in_words_with_its_gaps_and_where_it_leads(
+    stage: Any, log_in: Any, gallery: list[Any], screenshot: Any
+) -> None:
+    page = log_in("operator")
+    search_to_the_end(page, stage)
+    toggle = page.get_by_role("button", name="Stops", exact=True)
+    toggle.click()
+    rows = page.locator("#itinerary-list .stop-row")
+    assert rows.count() == 4
+    gap = page.locator(".gap-button").first
+    gap.click()
+    assert gap.get_attribute("aria-expanded") == "true"
+    assert page.locator("[data-leg-row='0'] .gap-cameras").inner_text().count("Camera") == 2
+    screenshot("gap")
+    rows.nth(2).click()
+    page.locator(".stop-marker.here span", has_text="3").wait_for()
+    page.get_by_label("Show where the last sighting may lead").check()
+    page.locator("#reach-result", has_text="up to 840 m as the crow flies").wait_for()
+    assert page.get_by_text("No searched camera lies within it.").is_visible()
+    page.locator("#reach-minutes").fill("20")
+    page.locator("#reach-result", has_text="Camera 3").wait_for()
+    screenshot("reach")
+    page.get_by_role("button", name="Search there from then on").click()
+    page.locator("#chosen-unit", has_text="Drawn area").wait_for()
+    assert page.locator("#period-from").input_value() == "2026-03-01T13:31"
+    toggle.focus()
+    page.keyboard.press("Enter")
+    assert page.locator("#itinerary").is_hidden()

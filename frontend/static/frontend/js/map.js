@@ -13,6 +13,9 @@ const L = window.L;
 const WORLD = [[-90, -400], [90, -400], [90, 400], [-90, 400]];
 const CONE_PIXELS = 15;
 const NEAR_PIXELS = 12;
+const CELL_PIXELS = 64;
+const CLUSTER_FROM = 6;
+const BADGES_MOST = 300;
 const STATUS = { online: "", offline: gettext("offline"), maintenance: gettext("in maintenance") };
 
 export const map = L.map("map", { zoomControl: false, attributionControl: false, zoomSnap: 0.25, maxZoom: 20, minZoom: 3 });
@@ -67,7 +70,7 @@ async function drawUnit(unit) {
   const own = beside.features.find((feature) => feature.properties.id === unit?.id);
   paint(inside.features, beside.features.filter((feature) => feature !== own && unit), own);
   bounds = boundsOf(own ? [own] : inside.features.length ? inside.features : roots.features);
-  if (bounds?.isValid() && !get("path")) fit(bounds);
+  if (bounds?.isValid() && !get("path") && !get("area")) fit(bounds);
   show(byId("map-hint"), !get("search") && inside.features.length > 0);
   crumbs(unit, root);
   byId("map").dataset.unit = unit?.id ?? "top";
@@ -139,21 +142,57 @@ function crumbs(unit, root) {
 async function drawCameras(unit) {
   const collection = await read("cameras/geojson/", { unit: unit?.id });
   if ((get("unit")?.id ?? null) !== (unit?.id ?? null)) return;
-  cameras = collection.features.map((feature) => ({ ...feature.properties, at: L.latLng(feature.geometry.coordinates[1], feature.geometry.coordinates[0]) }));
+  cameras = collection.features.map(({ properties, geometry }) => {
+    const at = L.latLng(geometry.coordinates[1], geometry.coordinates[0]);
+    return { ...properties, at, world: map.project(at, 0) };
+  });
   paintCameras();
 }
 
+/** Draw what is in view: single cameras with their view cones, and a bubble with a number where many are close. */
 function paintCameras() {
   layers.cameras.clearLayers();
   if (!map._loaded) return;
-  const [ink, ground, idle] = [colour("--map-unit"), colour("--surface"), colour("--ink-3")];
-  const metres = metresPerPixel();
-  for (const camera of cameras) {
-    const tint = camera.status === "online" ? ink : idle;
-    const reach = Math.max(camera.view_radius_m, metres * CONE_PIXELS);
-    layers.cameras.addLayer(L.polygon(cone(camera, reach), { renderer: canvas.cameras, pane: "cameras", stroke: false, fillColor: tint, fillOpacity: 0.28, interactive: false }));
-    layers.cameras.addLayer(L.circleMarker(camera.at, { renderer: canvas.cameras, pane: "cameras", radius: 4.5, color: tint, weight: 2, dashArray: camera.status === "online" ? null : "2 2", fillColor: ground, fillOpacity: 1, interactive: false }));
+  const reach = metresPerPixel() * CONE_PIXELS;
+  const { clusters, singles } = clustered(inView());
+  for (const camera of singles) drawCamera(camera, Math.max(camera.view_radius_m, reach));
+  for (const group of clusters) layers.cameras.addLayer(bubble(group));
+}
+
+function drawCamera(camera, reach) {
+  const tint = colour(camera.status === "online" ? "--map-unit" : "--ink-3");
+  const common = { renderer: canvas.cameras, pane: "cameras", interactive: false };
+  layers.cameras.addLayer(L.polygon(cone(camera, reach), { ...common, stroke: false, fillColor: tint, fillOpacity: 0.28 }));
+  layers.cameras.addLayer(L.circleMarker(camera.at, { ...common, radius: 4.5, color: tint, weight: 2, dashArray: camera.status === "online" ? null : "2 2", fillColor: colour("--surface"), fillOpacity: 1 }));
+}
+
+/** Cameras in the window and a margin around it; twenty thousand are looked through in a millisecond or two. */
+function inView() {
+  const box = map.getBounds().pad(0.2);
+  const [west, south, east, north] = [box.getWest(), box.getSouth(), box.getEast(), box.getNorth()];
+  return cameras.filter(({ at }) => at.lng >= west && at.lng <= east && at.lat >= south && at.lat <= north);
+}
+
+/** Cells of a fixed grid over the world's pixels: a cell with many cameras is one bubble, whatever the window shows. */
+function clustered(shown) {
+  const scale = 2 ** map.getZoom();
+  const cells = new Map();
+  for (const camera of shown) {
+    const key = `${Math.floor((camera.world.x * scale) / CELL_PIXELS)}:${Math.floor((camera.world.y * scale) / CELL_PIXELS)}`;
+    if (cells.has(key)) cells.get(key).push(camera);
+    else cells.set(key, [camera]);
   }
+  const groups = [...cells.values()];
+  return { clusters: groups.filter((group) => group.length >= CLUSTER_FROM), singles: groups.filter((group) => group.length < CLUSTER_FROM).flat() };
+}
+
+function bubble(group) {
+  const bounds = L.latLngBounds(group.map((camera) => camera.at));
+  const size = group.length < 50 ? "" : group.length < 500 ? " many" : " most";
+  const icon = L.divIcon({ className: `camera-cluster${size}`, html: element("span", { text: number(group.length) }), iconSize: [0, 0] });
+  const title = cameraCount(group.length);
+  const marker = L.marker(bounds.getCenter(), { icon, title, alt: title, pane: "cameras", keyboard: false });
+  return marker.on("click", () => map.fitBounds(bounds, { padding: [40, 40], maxZoom: Math.max(map.getZoom() + 2, 17), animate: !calm.matches }));
 }
 
 const metresPerPixel = () => (40075016.7 * Math.cos((map.getCenter().lat * Math.PI) / 180)) / 256 / 2 ** map.getZoom();
@@ -175,10 +214,19 @@ const offset = (place, east, north) => L.latLng(place.lat + north / 111320, plac
 /** Hits that are shown, counted by camera: a number on the map, darker where one is likelier. */
 function badges() {
   layers.badges.clearLayers();
-  const groups = new Map();
-  for (const hit of get("shown")) groups.set(hit.camera.id, [...(groups.get(hit.camera.id) ?? []), hit]);
   const current = get("selected");
-  for (const hits of groups.values()) layers.badges.addLayer(badge(hits, hits.some((hit) => keyOf(hit) === current)));
+  for (const hits of likeliest(get("shown"))) layers.badges.addLayer(badge(hits, hits.some((hit) => keyOf(hit) === current)));
+}
+
+/** The hits of each camera, of the cameras with the likeliest ones; the list has them all. */
+function likeliest(shown) {
+  const groups = new Map();
+  for (const hit of shown) {
+    if (groups.has(hit.camera.id)) groups.get(hit.camera.id).push(hit);
+    else groups.set(hit.camera.id, [hit]);
+  }
+  const best = (hits) => hits.reduce((most, hit) => Math.max(most, hit.likelihood), 0);
+  return [...groups.values()].sort((one, other) => best(other) - best(one)).slice(0, BADGES_MOST);
 }
 
 function badge(hits, current) {
@@ -204,11 +252,17 @@ function hitNear(point) {
 
 function cameraNear(point) {
   let [found, least] = [null, NEAR_PIXELS];
-  for (const camera of cameras) {
+  for (const camera of around(map.containerPointToLatLng(point))) {
     const far = map.latLngToContainerPoint(camera.at).distanceTo(point);
     if (far < least) [found, least] = [camera, far];
   }
   return found;
+}
+
+/** Cameras within a few pixels, give or take. */
+function around(place) {
+  const margin = (NEAR_PIXELS * 360) / 256 / 2 ** map.getZoom();
+  return cameras.filter(({ at }) => Math.abs(at.lng - place.lng) < margin && Math.abs(at.lat - place.lat) < margin);
 }
 
 /** The canvas takes no clicks, so the tooltip of a camera is found by distance. */
@@ -242,10 +296,8 @@ export function start() {
   for (const layer of Object.values(layers)) layer.addTo(map);
   map.setView([0, 0], 3);
   addBasemap(map).catch(() => null);
-  map.on("zoomend", () => {
-    thinLabels();
-    paintCameras();
-  });
+  map.on("zoomend", thinLabels);
+  map.on("moveend", paintCameras);
   map.on("mousemove", hover);
   new ResizeObserver(resized).observe(byId("map"));
   for (const name of ["pointerdown", "wheel", "keydown"]) {

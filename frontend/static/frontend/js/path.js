@@ -2,7 +2,7 @@
 
 import { colour } from "./basemap.js";
 import { clock, day, distance, fullTime, likelihoodWords, odds, offsetOf, place, seconds, span, speed } from "./format.js";
-import { gettext, interpolate } from "./i18n.js";
+import { gettext, interpolate, ngettext } from "./i18n.js";
 import { keyOf, select } from "./hits.js";
 import { fit, map } from "./map.js";
 import { announce, app, byId, calm, element, narrow, show } from "./page.js";
@@ -42,7 +42,7 @@ function draw(path) {
   show(byId("fit-path"), list().length > 0);
   conflicts(path?.conflicts ?? []);
   if (!list().length) return;
-  path.legs.forEach((leg, index) => drawLeg(leg, path.stops[index], path.stops[index + 1]));
+  path.legs.forEach((leg, index) => drawLeg(leg, index, path.stops));
   drawStops(path.stops);
   tell();
   fit(pathBounds());
@@ -51,7 +51,8 @@ function draw(path) {
 const pathBounds = () => L.latLngBounds([...list().map(placeOf)]).pad(0.12);
 
 /** An arc from stop to stop says how sure the order is; the way along the streets is only a thin, dotted guess. */
-function drawLeg(leg, from, to) {
+function drawLeg(leg, index, all) {
+  const [from, to] = [all[index], all[index + 1]];
   const [ink, ground, wayColour] = [colour("--path"), colour("--map-halo"), colour("--way")];
   const way = leg.coordinates.map(([lon, lat]) => [lat, lon]);
   const ends = arc(placeOf(from), placeOf(to));
@@ -59,6 +60,7 @@ function drawLeg(leg, from, to) {
   if (leg.inferred) drawing.push(L.polyline(way, { pane: "path", color: wayColour, weight: 2.5, dashArray: "1 6", interactive: false }));
   drawing.push(L.polyline(ends, { pane: "path", color: ground, weight: 7, interactive: false }));
   const line = L.polyline(ends, { pane: "path", color: ink, weight: 3.5, dashArray: DASHES[leg.style] });
+  line.on("click", () => map.fire("leg", { index }));
   drawing.push(line.bindTooltip(legText(leg), { sticky: true, opacity: 1 }));
   drawing.forEach((layer) => legs.addLayer(layer));
   lines.push(drawing);
@@ -149,7 +151,9 @@ function tell() {
   const leg = legTo(index);
   const head = interpolate(gettext("Stop %(n)s of %(total)s"), { n: stop.number, total: all.length });
   const after = leg ? interpolate(gettext("unseen for %(time)s before, %(distance)s away"), { time: span(leg.seconds), distance: distance(leg.distance_m) }) : gettext("first sighting");
-  note.replaceChildren(element("b", { text: `${head} · ${cameraName(stop)}` }), ` ${likelihoodWords(stop.confidence)} (${odds(stop.confidence)}), ${after}`);
+  const gap = get("gaps")[index - 1];
+  const saw = gap?.on_way ? `; ${interpolate(ngettext("%(n)s camera on the way saw nobody", "%(n)s cameras on the way saw nobody", gap.on_way), { n: gap.on_way })}` : "";
+  note.replaceChildren(element("b", { text: `${head} · ${cameraName(stop)}` }), ` ${likelihoodWords(stop.confidence)} (${odds(stop.confidence)}), ${after}${saw}`);
   const offset = offsetOf(stop.start);
   byId("clock-badge").replaceChildren(clock(seconds(stop.start), offset), element("small", { text: day(seconds(stop.start), offset) }));
   show(byId("clock-badge"), true);

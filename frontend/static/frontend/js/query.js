@@ -10,7 +10,7 @@ import { get } from "./store.js";
 import { choose } from "./units.js";
 
 const form = byId("query");
-const PLACES = { from: "from", to: "from", period: "from", period_from: "from", period_to: "from", conditions: "conditions", photos: "photos", unit: "unit", purpose: "purpose", case: "case" };
+const PLACES = { area: "unit", from: "from", to: "from", period: "from", period_from: "from", period_to: "from", conditions: "conditions", photos: "photos", unit: "unit", purpose: "purpose", case: "case" };
 
 function complain(name, text) {
   const place = byId(`${PLACES[name] ?? "form"}-error`);
@@ -28,7 +28,7 @@ function clear() {
 function missing() {
   const wrong = {};
   if (!get("photos").length) wrong.photos = gettext("Add at least one photo of the person.");
-  if (!get("unit")) wrong.unit = gettext("Choose the unit to search in.");
+  if (!get("unit") && !get("area")) wrong.unit = gettext("Choose the unit to search in, or draw an area.");
   const [from, to] = [form.elements.from.value, form.elements.to.value];
   if (from && to && from >= to) wrong.from = gettext("The period ends before it starts.");
   if (!form.elements.case.value.trim()) wrong.case = gettext("Give the case this search belongs to.");
@@ -47,15 +47,30 @@ const conditions = () =>
 export function addCondition(given = {}) {
   const row = byId("condition-row").content.firstElementChild.cloneNode(true);
   for (const name of ["kind", "op", "value"]) if (given[name] !== undefined) row.querySelector(`[data-c=${name}]`).value = given[name];
-  row.querySelector("[data-c=remove]").addEventListener("click", () => row.remove());
+  row.querySelector("[data-c=remove]").addEventListener("click", () => {
+    row.remove();
+    form.dispatchEvent(new Event("scope"));
+  });
   byId("condition-rows").append(row);
   byId("conditions").open = true;
+  if (given.value === undefined) byId("condition-rows").lastElementChild.querySelector("[data-c=value]").focus();
+  form.dispatchEvent(new Event("scope"));
+}
+
+/** Where and when the form asks to search, as the API takes it; null while it says no place or is half filled in. */
+export function asked() {
+  const [from, to] = ["from", "to"].map((name) => form.elements[name].value || null);
+  if ((from && to && from >= to) || !(get("area") || get("unit"))) return null;
+  const rows = conditions().filter((row) => row.value !== "").map((row) => ({ ...row, value: Number(row.value) }));
+  const where = get("area") ? { area: get("area") } : { unit: String(get("unit").code) };
+  return { ...where, from, to, conditions: rows };
 }
 
 async function body() {
   const data = new FormData();
   for (const file of await photos.files()) data.append("photos", file);
-  data.append("unit", get("unit").id);
+  if (get("area")) data.append("area", JSON.stringify(get("area")));
+  else data.append("unit", get("unit").id);
   for (const name of ["from", "to", "purpose", "case"]) {
     const value = form.elements[name].value.trim();
     if (value) data.append(name, value);
@@ -102,6 +117,15 @@ function setPeriod(hours) {
   form.elements.from.value = hours ? cityClock.format(from).replace(" ", "T") : "";
   form.elements.to.value = "";
   markPeriod(hours);
+  form.dispatchEvent(new Event("scope"));
+}
+
+/** Search from this moment on, whatever the form said before. */
+export function setFrom(iso) {
+  form.elements.from.value = cityClock.format(new Date(iso)).replace(" ", "T");
+  form.elements.to.value = "";
+  markPeriod("none");
+  form.dispatchEvent(new Event("scope"));
 }
 
 function markPeriod(hours) {
@@ -154,6 +178,7 @@ export function start() {
   for (const name of ["from", "to"]) form.elements[name].addEventListener("input", () => markPeriod("none"));
   if (!form.elements.from.value && !form.elements.to.value) markPeriod("");
   byId("condition-add").addEventListener("click", () => addCondition());
+  for (const chip of form.querySelectorAll("[data-preset]")) chip.addEventListener("click", () => addCondition(JSON.parse(chip.dataset.preset)));
   for (const given of JSON.parse(byId("conditions-given").textContent)) addCondition(given);
   app.addEventListener("query-by", (event) => queryBy(event.detail));
   byId("try-sample")?.addEventListener("click", trySample);

@@ -4,7 +4,9 @@ const values = {
   search: null, // id of the search on the page
   state: "empty", // its state, as the server says it
   photos: [], // [{name, url, blob?, quality?}]
-  unit: null, // {id, name, ...}: where to search
+  unit: null, // {id, name, ...}: where to search; with an area, the smallest unit that holds its cameras
+  area: null, // GeoJSON of a drawn area, searched instead of a unit
+  scope: null, // what a search of the form would look at: {cameras, crops, crops_left, windows ...}
   hits: [], // hits of the search, best first
   shown: [], // those that pass the slider and the time window, in the chosen order
   path: null, // {stops, legs, conflicts}
@@ -12,6 +14,8 @@ const values = {
   floor: 0.1, // hits below this likelihood are hidden
   sort: "likelihood",
   window: null, // [from, to] in epoch seconds, brushed on the timeline
+  gaps: [], // per leg of the path: the cameras that were searched without a hit
+  gap: null, // index of the leg whose gap is looked at
   here: null, // index of the stop that is being played
   turned: null, // the hit of which another crop was just asked for
   complaint: "", // why what was just asked for was refused

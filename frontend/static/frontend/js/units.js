@@ -1,9 +1,9 @@
 // The unit tree and the chosen unit. The map chooses through `choose` too, so that both always agree.
 
 import { read } from "./api.js";
-import { gettext, interpolate, ngettext } from "./i18n.js";
-import { app, byId, element, show } from "./page.js";
-import { number, place } from "./format.js";
+import { gettext, interpolate } from "./i18n.js";
+import { app, byId, element, icon, show } from "./page.js";
+import { place } from "./format.js";
 import { get, set, watch } from "./store.js";
 
 const known = new Map();
@@ -16,11 +16,19 @@ export async function unit(id) {
   return known.get(key);
 }
 
-/** Make a unit the one to be searched; null for none. */
+/** Make a unit the one to be searched, instead of a drawn area; null for none. */
 export async function choose(id) {
   const found = id ? await unit(id) : null;
   byId("unit").value = found ? found.id : "";
+  if (get("area")) set("area", null);
   set("unit", found);
+}
+
+/** Show the unit that a drawn area lies in; the area stays the one to be searched. */
+export async function keep(id) {
+  const found = await unit(id);
+  if (get("area") && get("unit")?.id !== found.id) set("unit", found);
+  else tell(get("unit"));
 }
 
 const rows = () => [...tree.querySelectorAll(".node")].filter((node) => node.offsetParent !== null);
@@ -87,7 +95,7 @@ function mark() {
   const id = String(get("unit")?.id ?? "");
   const nodes = [...tree.querySelectorAll(".node")];
   for (const node of nodes) {
-    node.setAttribute("aria-selected", String(node.dataset.unit === id));
+    node.setAttribute("aria-selected", String(node.dataset.unit === id && !get("area")));
     node.tabIndex = -1;
   }
   const first = nodes.find((node) => node.dataset.unit === id) ?? nodes[0];
@@ -121,6 +129,7 @@ function toggleOpen(node) {
 function tell(found) {
   const box = byId("chosen-unit");
   box.classList.toggle("set", Boolean(found));
+  if (get("area")) return box.replaceChildren(...tellArea(found));
   if (!found) return box.replaceChildren(element("span", { class: "note", text: gettext("Choose a unit below, or click it on the map.") }));
   const above = found.ancestors.map((unit) => place(unit.name)).join(" / ");
   box.replaceChildren(element("b", { text: place(found.name), title: found.name }), element("small", { text: [found.level_name, above].filter(Boolean).join(" · ") }));
@@ -128,13 +137,11 @@ function tell(found) {
   return undefined;
 }
 
-function tellScope(found) {
-  const note = byId("scope-note");
-  const row = found && tree.querySelector(`.node[data-unit="${found.id}"] .node-count`);
-  const cameras = found?.cameras_count ?? found?.cameras ?? null;
-  if (row?.title) note.textContent = row.title;
-  else if (typeof cameras === "number") note.textContent = interpolate(ngettext("%(n)s camera", "%(n)s cameras", cameras), { n: number(cameras) });
-  else note.textContent = "";
+function tellArea(found) {
+  byId("chosen-unit").classList.add("set");
+  const clear = element("button", { type: "button", class: "quiet small", "data-area": "clear", title: gettext("Remove the area") }, icon("cross"), element("span", { class: "visually-hidden", text: gettext("Remove the area") }));
+  const where = found ? interpolate(gettext("in %(unit)s"), { unit: place(found.name) }) : "";
+  return [element("span", { class: "row" }, element("b", { text: gettext("Drawn area") }), clear), element("small", { text: where })];
 }
 
 export function start() {
@@ -143,17 +150,17 @@ export function start() {
   tree.addEventListener("htmx:afterSettle", () => {
     mark();
     reveal();
-    tellScope(get("unit"));
   });
   watch("unit", (found) => {
     tell(found);
-    tellScope(found);
     mark();
     reveal();
   });
+  watch("area", () => tell(get("unit")));
   mark();
   const given = byId("unit").value || new URLSearchParams(location.search).get("unit");
-  if (given) choose(given).catch(() => choose(null));
+  if (given && JSON.parse(byId("area-given").textContent)) unit(given).then((found) => set("unit", found));
+  else if (given) choose(given).catch(() => choose(null));
   else if (app.dataset.state === "empty") chooseOnly();
 }
 
