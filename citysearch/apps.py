@@ -9,7 +9,12 @@ class CitySearchConfig(AppConfig):
     verbose_name = _("CitySearch")
 
     def ready(self) -> None:
+        from django.utils.translation import gettext
+
         from citysearch import checks  # noqa: F401  registers the system checks
+        from reid_engine import messages
+
+        messages.install(gettext)
 
 
 class CitySearchAdminConfig(AdminConfig):

@@ -10,9 +10,18 @@ from urllib.parse import urlparse
 
 from django.core.exceptions import ImproperlyConfigured
 
+from reid_engine.messages import catalogue
+from reid_engine.messages import gettext_noop as _
+
+
+def say(text: str) -> str:
+    """`text` in the server's language. Django translates nothing before its settings, which this module serves."""
+    return catalogue(os.environ.get("LANGUAGE_CODE", "").strip() or "en")(text)
+
 
 def _refuse(name: str, value: str, allowed: str) -> ImproperlyConfigured:
-    return ImproperlyConfigured(f"{name}={value!r} is not allowed. Set it to {allowed}.")
+    text = say(_("%(name)s=%(value)r is not allowed. Set it to %(allowed)s."))
+    return ImproperlyConfigured(text % {"name": name, "value": value, "allowed": allowed})
 
 
 def env_str(name: str, default: str) -> str:
@@ -22,25 +31,26 @@ def env_str(name: str, default: str) -> str:
 def env_choice(name: str, default: str, allowed: Sequence[str]) -> str:
     value = env_str(name, default)
     if value not in allowed:
-        raise _refuse(name, value, "one of " + ", ".join(allowed))
+        raise _refuse(name, value, say(_("one of %s")) % ", ".join(allowed))
     return value
 
 
 def env_bool(name: str, default: bool) -> bool:
     value = env_str(name, str(default)).lower()
     if value not in ("true", "false", "1", "0", "yes", "no"):
-        raise _refuse(name, value, "true or false")
+        raise _refuse(name, value, say(_("true or false")))
     return value in ("true", "1", "yes")
 
 
 def env_number(name: str, default: float, low: float, high: float, kind: Callable[[str], float] = int) -> float:
     value = env_str(name, str(default))
+    allowed = say(_("a number from %(low)s to %(high)s")) % {"low": low, "high": high}
     try:
         number = kind(value)
     except ValueError:
-        raise _refuse(name, value, f"a number from {low} to {high}") from None
+        raise _refuse(name, value, allowed) from None
     if not low <= number <= high:
-        raise _refuse(name, value, f"a number from {low} to {high}")
+        raise _refuse(name, value, allowed)
     return number
 
 
@@ -57,7 +67,8 @@ def env_url(name: str, default: str, schemes: Sequence[str]) -> str:
     if value and urlparse(value).scheme not in schemes:
         # The rest of an address may hold a password.
         shown = f"{urlparse(value).scheme}:..."
-        raise _refuse(name, shown, "an address that starts with " + ", ".join(f"{scheme}:" for scheme in schemes))
+        allowed = say(_("an address that starts with %s")) % ", ".join(f"{scheme}:" for scheme in schemes)
+        raise _refuse(name, shown, allowed)
     return value
 
 
@@ -66,7 +77,7 @@ def env_time_zone(name: str, default: str) -> str:
 
     value = env_str(name, default)
     if value not in available_timezones():
-        raise _refuse(name, value, "an IANA time zone such as Asia/Shanghai")
+        raise _refuse(name, value, say(_("an IANA time zone such as Asia/Shanghai")))
     return value
 
 
@@ -74,7 +85,9 @@ def secret_key(var: Path) -> str:
     """SECRET_KEY, or one that is made once and kept under var/, readable by its owner alone."""
     value = env_str("SECRET_KEY", "")
     if value and len(value) < 32:
-        raise _refuse("SECRET_KEY", "*" * len(value), "a random text of at least 32 characters, or leave it out")
+        raise _refuse(
+            "SECRET_KEY", "*" * len(value), say(_("a random text of at least 32 characters, or leave it out"))
+        )
     return value or _kept_secret(var / "secret_key")
 
 

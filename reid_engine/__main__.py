@@ -14,6 +14,8 @@ from .bundle import SHIPPED
 from .data import READERS, Record, read
 from .data.loaders import crop_batches, photo_of
 from .errors import BadDataset, ReidError, TrainingStopped
+from .messages import catalogue, environment_language, install
+from .messages import gettext as _
 from .options import (
     ablation_of,
     add_ablation_options,
@@ -30,14 +32,15 @@ EXIT_REFUSED, EXIT_INTERRUPTED = 2, 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status: 0 done, 2 refused with a message, 130 interrupted."""
+    install(catalogue(environment_language()))
     options = parser().parse_args(arguments)
     try:
         options.run(options)
     except (TrainingStopped, KeyboardInterrupt) as stop:
-        print(str(stop) or "interrupted", file=sys.stderr)
+        print(str(stop) or _("interrupted"), file=sys.stderr)
         return EXIT_INTERRUPTED
     except ReidError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(_("error: %s") % error, file=sys.stderr)
         return EXIT_REFUSED
     return 0
 
@@ -46,62 +49,62 @@ def parser() -> argparse.ArgumentParser:
     """The commands and their options. Shortened options are refused like unknown ones."""
     top = argparse.ArgumentParser(prog="python -m reid_engine", description=__doc__, allow_abbrev=False)
     commands = top.add_subparsers(required=True, metavar="train|table|evaluate|ablate|search|export")
-    training = commands.add_parser("train", help="train a bundle", allow_abbrev=False)
+    training = commands.add_parser("train", help=_("train a bundle"), allow_abbrev=False)
     add_train_options(training)
     training.set_defaults(run=run_train)
-    _add_table(commands.add_parser("table", help="each backbone plain, joint and separate", allow_abbrev=False))
-    _add_evaluate(commands.add_parser("evaluate", help="measure a bundle on a data set", allow_abbrev=False))
-    _add_ablate(commands.add_parser("ablate", help="the paper's two ablations", allow_abbrev=False))
-    _add_search(commands.add_parser("search", help="rank a folder of crops by a photo", allow_abbrev=False))
-    _add_export(commands.add_parser("export", help="write a bundle as two ONNX graphs", allow_abbrev=False))
+    _add_table(commands.add_parser("table", help=_("each backbone plain, joint and separate"), allow_abbrev=False))
+    _add_evaluate(commands.add_parser("evaluate", help=_("measure a bundle on a data set"), allow_abbrev=False))
+    _add_ablate(commands.add_parser("ablate", help=_("the paper's two ablations"), allow_abbrev=False))
+    _add_search(commands.add_parser("search", help=_("rank a folder of crops by a photo"), allow_abbrev=False))
+    _add_export(commands.add_parser("export", help=_("write a bundle as two ONNX graphs"), allow_abbrev=False))
     return top
 
 
 def _add_table(command: argparse.ArgumentParser) -> None:
     add_table_options(command)
-    command.add_argument("--table", default="markdown", choices=("markdown", "csv", "json"), help="what to print")
+    command.add_argument("--table", default="markdown", choices=("markdown", "csv", "json"), help=_("what to print"))
     command.set_defaults(run=run_table)
 
 
 def _add_evaluate(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--data", required=True, help="folder of the data set")
-    command.add_argument("--format", default="market1501", choices=READERS, help="its format (default: %(default)s)")
-    command.add_argument("--table", default="markdown", choices=("markdown", "csv", "json"), help="what to print")
-    command.add_argument("--out", type=Path, help="also write a report to this folder: table, curves, worst queries")
-    command.add_argument("--rerank", action="store_true", help="add rows with k-reciprocal re-ranking, marked")
+    command.add_argument("--data", required=True, help=_("folder of the data set"))
+    command.add_argument("--format", default="market1501", choices=READERS, help=_("its format (default: %(default)s)"))
+    command.add_argument("--table", default="markdown", choices=("markdown", "csv", "json"), help=_("what to print"))
+    command.add_argument("--out", type=Path, help=_("also write a report to this folder: table, curves, worst queries"))
+    command.add_argument("--rerank", action="store_true", help=_("add rows with k-reciprocal re-ranking, marked"))
     _add_engine(command)
     command.set_defaults(run=run_evaluate)
 
 
 def _add_ablate(command: argparse.ArgumentParser) -> None:
     source = command.add_mutually_exclusive_group(required=True)
-    source.add_argument("--data", help="folder of the data set, its features taken by the bundle")
-    source.add_argument("--features", type=Path, help="folder of .npy features with ids, instead")
-    command.add_argument("--format", default="market1501", choices=READERS, help="its format (default: %(default)s)")
-    command.add_argument("--table", default="markdown", choices=("markdown", "csv", "json"), help="what to print")
+    source.add_argument("--data", help=_("folder of the data set, its features taken by the bundle"))
+    source.add_argument("--features", type=Path, help=_("folder of .npy features with ids, instead"))
+    command.add_argument("--format", default="market1501", choices=READERS, help=_("its format (default: %(default)s)"))
+    command.add_argument("--table", default="markdown", choices=("markdown", "csv", "json"), help=_("what to print"))
     add_ablation_options(command)
     _add_engine(command)
     command.set_defaults(run=run_ablate)
 
 
 def _add_search(command: argparse.ArgumentParser) -> None:
-    command.add_argument("photos", nargs="+", type=Path, help="photos of one person")
-    command.add_argument("--gallery", required=True, type=Path, help="folder of crops, searched with all below it")
-    command.add_argument("--top", type=int, default=10, help="how many to show (default: %(default)s)")
-    command.add_argument("--json", action="store_true", help="print JSON")
+    command.add_argument("photos", nargs="+", type=Path, help=_("photos of one person"))
+    command.add_argument("--gallery", required=True, type=Path, help=_("folder of crops, searched with all below it"))
+    command.add_argument("--top", type=int, default=10, help=_("how many to show (default: %(default)s)"))
+    command.add_argument("--json", action="store_true", help=_("print JSON"))
     _add_engine(command)
     command.set_defaults(run=run_search)
 
 
 def _add_export(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--out", required=True, type=Path, help="folder for extractor.onnx and diff_attention.onnx")
-    command.add_argument("--bundle", type=Path, default=SHIPPED, help="the model (default: the shipped one)")
+    command.add_argument("--out", required=True, type=Path, help=_("folder for extractor.onnx and diff_attention.onnx"))
+    command.add_argument("--bundle", type=Path, default=SHIPPED, help=_("the model (default: the shipped one)"))
     command.set_defaults(run=run_export)
 
 
 def _add_engine(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--bundle", type=Path, default=SHIPPED, help="the model (default: the shipped one)")
-    command.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: %(default)s)")
+    command.add_argument("--bundle", type=Path, default=SHIPPED, help=_("the model (default: the shipped one)"))
+    command.add_argument("--device", default="cpu", help=_("cpu, cuda or cuda:N (default: %(default)s)"))
 
 
 def run_train(options: argparse.Namespace) -> None:
@@ -119,7 +122,7 @@ def say_progress(epoch: int, epochs: int, step: int, steps: int, values: dict[st
     """One line per epoch and per validation (which reports 0 steps), on stderr."""
     if step == steps:
         figures = " ".join(f"{name} {value:.4g}" for name, value in values.items())
-        print(f"epoch {epoch}/{epochs} {figures}", file=sys.stderr)
+        print(_("epoch %(epoch)s/%(epochs)s") % {"epoch": epoch, "epochs": epochs}, figures, file=sys.stderr)
 
 
 def run_table(options: argparse.Namespace) -> None:
@@ -173,7 +176,7 @@ def run_export(options: argparse.Namespace) -> None:
     from .export import export
 
     for graph in export(options.bundle, options.out):
-        print(f"{graph.path} (largest difference {graph.difference:.1e})")
+        print(graph.path, _("(largest difference %.1e)") % graph.difference)
 
 
 def run_search(options: argparse.Namespace) -> None:
@@ -199,7 +202,7 @@ def gallery_of(folder: Path) -> list[Record]:
     """Every picture below `folder`, sorted by name. Raises BadDataset where there is none."""
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES) if folder.is_dir() else []
     if not paths:
-        raise BadDataset(f"{folder}: no .jpg, .png or .webp crop was found there or below it", path=str(folder))
+        raise BadDataset(_("%(path)s: no .jpg, .png or .webp crop was found there or below it"), path=str(folder))
     return [Record(path, 0, 0) for path in paths]
 
 

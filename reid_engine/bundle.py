@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import BundleCorrupt, BundleMismatch
+from .messages import gettext_noop as _
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,7 +50,9 @@ class Bundle:
         try:
             state: dict[str, Tensor] = torch.load(io.BytesIO(self.weights), map_location="cpu", weights_only=True)
         except Exception as error:  # torch raises pickle, zip and runtime errors alike
-            raise BundleCorrupt(f"{self.path}: its weights cannot be read: {error}", path=str(self.path)) from error
+            raise BundleCorrupt(
+                _("%(path)s: its weights cannot be read: %(error)s"), error=error, path=str(self.path)
+            ) from error
         return state
 
     def model(self) -> ReidModel:
@@ -60,8 +63,8 @@ class Bundle:
         try:
             model.load_state_dict(self.state_dict)
         except RuntimeError as error:
-            text = f"{self.path}: its weights do not fit its configuration: {error}"
-            raise BundleMismatch(text, path=str(self.path)) from error
+            text = _("%(path)s: its weights do not fit its configuration: %(error)s")
+            raise BundleMismatch(text, path=str(self.path), error=error) from error
         return model.eval()
 
 
@@ -86,10 +89,10 @@ def read(path: Path | str) -> Bundle:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             manifest, weights = json.loads(archive.read(MANIFEST)), archive.read(WEIGHTS)
     except (zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise BundleCorrupt(f"{source} is not a bundle: {error}", path=str(source)) from error
+        raise BundleCorrupt(_("%(path)s is not a bundle: %(error)s"), error=error, path=str(source)) from error
     _require(manifest, source)
     if manifest["files"].get(WEIGHTS) != hashlib.sha256(weights).hexdigest():
-        raise BundleCorrupt(f"{source}: its weights are not those its manifest names", path=str(source))
+        raise BundleCorrupt(_("%(path)s: its weights are not those its manifest names"), path=str(source))
     return Bundle(source, hashlib.sha256(content).hexdigest(), manifest, weights)
 
 
@@ -132,10 +135,10 @@ def _checked_bytes(path: Path) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise BundleCorrupt(f"{path} cannot be read: {error.strerror}", path=str(path)) from error
+        raise BundleCorrupt(_("%(path)s cannot be read: %(reason)s"), reason=error.strerror, path=str(path)) from error
     body, seal = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
     if hashlib.sha256(body).hexdigest().encode() != seal:
-        text = f"{path} is damaged or no bundle: its checksum does not match its bytes; copy or train it again"
+        text = _("%(path)s is damaged or no bundle: its checksum does not match its bytes; copy or train it again")
         raise BundleCorrupt(text, path=str(path))
     return content
 
@@ -143,11 +146,11 @@ def _checked_bytes(path: Path) -> bytes:
 def _require(manifest: Mapping[str, Any], path: Path) -> None:
     version = manifest.get("format_version")
     if version != FORMAT_VERSION:
-        text = f"{path} has bundle format {version}; this program reads format {FORMAT_VERSION}"
-        raise BundleMismatch(text, path=str(path), version=version)
+        text = _("%(path)s has bundle format %(version)s; this program reads format %(known)s")
+        raise BundleMismatch(text, path=str(path), version=version, known=FORMAT_VERSION)
     missing = [name for name in REQUIRED if name not in manifest]
     if missing:
-        raise BundleMismatch(f"{path}: its manifest lacks {', '.join(missing)}", path=str(path), missing=missing)
+        raise BundleMismatch(_("%(path)s: its manifest lacks %(missing)s"), path=str(path), missing=", ".join(missing))
 
 
 def _replace(target: Path, content: bytes) -> None:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from reid_engine.errors import BadDataset, BundleCorrupt
 
+from .messages import gettext_noop as _
+
 PLATT, POWER, ISOTONIC = "platt", "power", "isotonic"
 MAX_STEPS = 100
 TOLERANCE = 1e-10
@@ -59,8 +61,8 @@ class Calibration:
             names = ("a", "b", "power")[: 2 if stored["kind"] == PLATT else 3]
             return cls(*(float(str(stored[name])) for name in names))
         except (KeyError, ValueError, TypeError) as error:
-            message = f"The calibration {dict(stored)!r} cannot be used ({error}); write the bundle again."
-            raise BundleCorrupt(message, calibration=dict(stored)) from error
+            text = _("The calibration %(calibration)r cannot be used (%(error)s); write the bundle again.")
+            raise BundleCorrupt(text, calibration=dict(stored), error=error) from error
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,7 @@ def _checked(
     there = counts > 0
     wide, labels, counts = np.asarray(distances, np.float64)[there], np.asarray(same, bool)[there], counts[there]
     if labels.all() or not labels.any():
-        raise BadDataset("A calibration needs pairs of the same person and of different people.", pairs=len(labels))
+        raise BadDataset(_("A calibration needs pairs of the same person and of different people."), pairs=len(labels))
     return wide, labels, counts
 
 
@@ -186,7 +188,7 @@ def _newton(x: Floats, targets: Floats, counts: Floats) -> tuple[float, float, f
     weights = np.array([0.0, _log_odds(1 - float(np.average(targets, weights=counts)))])
     design = np.stack([x, np.ones_like(x)], axis=1)
     loss = _loss(design @ weights, targets, counts)
-    for _ in range(MAX_STEPS):
+    for _step in range(MAX_STEPS):
         step = _newton_step(design, weights, targets, counts)
         weights, before, loss = _line_search(design, weights, step, targets, counts, loss)
         if before - loss <= TOLERANCE * counts.sum():

@@ -25,6 +25,8 @@ from reid_engine.photo import views_of
 from reid_engine.ranking import Attention, Features, Ranker
 from reid_engine.workers import Workers
 
+from .messages import gettext_noop as _
+
 if TYPE_CHECKING:
     from reid_engine.explain import Explanation
 
@@ -126,13 +128,13 @@ def _checked_views(preprocessing: dict[str, Any], path: Path | str) -> tuple[str
     views = tuple(preprocessing.get("views") or VIEWS[:1])
     unknown = sorted(set(views) - set(VIEWS))
     if unknown:
-        message = f"{path} asks for the views {unknown}; this program knows {list(VIEWS)}. Use a newer program."
-        raise BundleMismatch(message, path=str(path), views=unknown)
+        text = _("%(path)s asks for the views %(views)s; this program knows %(known)s. Use a newer program.")
+        raise BundleMismatch(text, path=str(path), views=unknown, known=list(VIEWS))
     return views
 
 
 def _checked_device(name: str) -> torch.device:
     """The device of that name, if this machine has it. Raises BadConfig."""
     if name != "cpu" and not (name.startswith("cuda") and torch.cuda.is_available()):
-        raise BadConfig(f"There is no device {name!r} here; use 'cpu'.", option="device", value=name)
+        raise BadConfig(_("There is no device %(value)r here; use 'cpu'."), option="device", value=name)
     return torch.device(name)

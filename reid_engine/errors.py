@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from .messages import gettext
+
 
 class ReidError(Exception):
-    """Base of every error the engine raises on purpose. `code` is stable; `data` is what a message needs."""
+    """Base of every error the engine raises on purpose. `code` is stable; `data` is what a message needs.
+
+    The message is a template marked for translation, "There is no %(path)s", and says its words when it is read, in
+    the language of whoever reads it.
+    """
 
     code = "reid_error"
 
-    def __init__(self, message: str, **data: object) -> None:
-        super().__init__(message)
+    def __init__(self, template: str, /, **data: object) -> None:
+        super().__init__(template)
+        self.template = template
         self.data = data
+
+    def __str__(self) -> str:
+        return gettext(self.template) % self.data
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _again, (type(self), self.template, self.data)
 
 
 class BadPhoto(ReidError):
@@ -83,3 +96,8 @@ class ExportFailed(ReidError):
     """An exported graph that does not answer as the bundle does; `data['difference']` says how far it is off."""
 
     code = "export_failed"
+
+
+def _again(kind: type[ReidError], template: str, data: dict[str, object]) -> ReidError:
+    """The error as another process raised it."""
+    return kind(template, **data)

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from .bundle import Bundle, read
 from .errors import BadConfig, ExportFailed, ReportUnwritten
+from .messages import gettext_noop as _
 from .models.diff_attention import DiffAttention
 
 TOLERANCE = 1e-3
@@ -98,8 +99,8 @@ def runtime_or_refuse() -> Any:
         import onnx  # noqa: F401
         import onnxruntime
     except ImportError as error:
-        text = f"an export needs the packages onnx and onnxruntime ({error}); pip install -r requirements-dev.txt"
-        raise BadConfig(text, option="export") from error
+        text = _("an export needs the packages onnx and onnxruntime (%(error)s); pip install -r requirements-dev.txt")
+        raise BadConfig(text, error=error, option="export") from error
     return onnxruntime
 
 
@@ -123,8 +124,8 @@ def _written(
         _describe(partial, facts)
         gap = max(difference(partial, module, probe) for probe in _probes(inputs))
         if not gap <= TOLERANCE:
-            text = f"{path.name} differs from the bundle by {gap:.1e}, allowed are {TOLERANCE:.0e}; it was not kept"
-            raise ExportFailed(text, path=str(path), difference=gap)
+            text = _("%(path)s differs from the bundle by %(difference).1e, allowed are %(allowed).0e; it was not kept")
+            raise ExportFailed(text, path=str(path), difference=gap, allowed=TOLERANCE)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -183,4 +184,6 @@ def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ReportUnwritten(f"{folder} cannot be written: {error.strerror or error}", path=str(folder)) from error
+        raise ReportUnwritten(
+            _("%(path)s cannot be written: %(reason)s"), reason=error.strerror or error, path=str(folder)
+        ) from error

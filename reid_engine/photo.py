@@ -17,6 +17,9 @@ from PIL import Image, ImageOps
 from reid_engine.contracts import PhotoQuality
 from reid_engine.errors import BadPhoto
 
+from .messages import Message
+from .messages import gettext_noop as _
+
 FORMATS = ("JPEG", "PNG", "WEBP")
 MAX_BYTES = 20 * 1024 * 1024
 MAX_PIXELS = 25_000_000
@@ -49,11 +52,11 @@ class Limits(NamedTuple):
     """The smallest picture accepted, (width, height) in pixels, and the noun used for it in messages."""
 
     smallest: tuple[int, int]
-    noun: str
+    noun: Message
 
 
-PHOTO = Limits(MIN_PHOTO, "photo")
-CROP = Limits(MIN_CROP, "crop")
+PHOTO = Limits(MIN_PHOTO, Message(_("photo")))
+CROP = Limits(MIN_CROP, Message(_("crop")))
 
 
 def load_photo(data: bytes) -> Image.Image:
@@ -163,16 +166,16 @@ def encode_jpeg(image: Image.Image, quality: int = 95) -> bytes:
 
 def _load(data: bytes, limits: Limits) -> Image.Image:
     if len(data) > MAX_BYTES:
-        raise _too_large(limits.noun, f"{len(data):,} bytes", f"{MAX_BYTES:,} bytes")
+        raise _too_large(limits.noun, _bytes(len(data)), _bytes(MAX_BYTES))
     width, height = _declared_size(data, limits.noun)
     if width * height > MAX_PIXELS:
-        raise _too_large(limits.noun, f"{width}x{height} pixels", f"{MAX_PIXELS:,} pixels")
+        raise _too_large(limits.noun, _pixels(f"{width}x{height}"), _pixels(f"{MAX_PIXELS:,}"))
     image = _decode(data, limits.noun)
     _refuse_small(image, limits)
     return image
 
 
-def _declared_size(data: bytes, noun: str) -> tuple[int, int]:
+def _declared_size(data: bytes, noun: Message) -> tuple[int, int]:
     """Width and height by the header, nothing decoded; the file's own checksums verified where it has any."""
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
@@ -181,12 +184,14 @@ def _declared_size(data: bytes, noun: str) -> tuple[int, int]:
                 image.verify()
             return size
     except _BOMB as error:
-        raise _too_large(noun, "more pixels than can be decoded safely", f"{MAX_PIXELS:,} pixels") from error
+        raise _too_large(
+            noun, Message(_("more pixels than can be decoded safely")), _pixels(f"{MAX_PIXELS:,}")
+        ) from error
     except _BROKEN as error:
         raise _unreadable(data, noun) from error
 
 
-def _decode(data: bytes, noun: str) -> Image.Image:
+def _decode(data: bytes, noun: Message) -> Image.Image:
     """Upright RGB pixels. verify() leaves a file unusable, hence the second opening."""
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
@@ -227,8 +232,12 @@ def _refuse_small(image: Image.Image, limits: Limits) -> None:
     if image.width >= width and image.height >= height:
         return
     raise BadPhoto(
-        f"The {limits.noun} is {image.width}x{image.height} pixels; it must be at least {width}x{height}. "
-        "Use a larger picture of the person.",
+        _(
+            "The %(noun)s is %(width)sx%(height)s pixels; it must be at least "
+            "%(least)s. Use a larger picture of the person."
+        ),
+        noun=limits.noun,
+        least=f"{width}x{height}",
         reason="too_small",
         width=image.width,
         height=image.height,
@@ -236,13 +245,25 @@ def _refuse_small(image: Image.Image, limits: Limits) -> None:
     )
 
 
-def _too_large(noun: str, found: str, allowed: str) -> BadPhoto:
-    message = f"The {noun} has {found}; at most {allowed} are accepted. Make it smaller or cut out the person."
-    return BadPhoto(message, reason="too_large", found=found, allowed=allowed)
+def _bytes(count: int) -> Message:
+    return Message(_("%(count)s bytes"), count=f"{count:,}")
 
 
-def _unreadable(data: bytes, noun: str) -> BadPhoto:
+def _pixels(size: str) -> Message:
+    return Message(_("%(size)s pixels"), size=size)
+
+
+def _too_large(noun: Message, found: Message, allowed: Message) -> BadPhoto:
+    text = _("The %(noun)s has %(found)s; at most %(allowed)s are accepted. Make it smaller or cut out the person.")
+    return BadPhoto(text, noun=noun, reason="too_large", found=found, allowed=allowed)
+
+
+def _unreadable(data: bytes, noun: Message) -> BadPhoto:
     """Damaged when the bytes begin as one of the known formats, otherwise something else than a picture."""
     if data.startswith(_MAGIC) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP"):
-        return BadPhoto(f"The {noun} is damaged or cut short. Send the whole file again.", reason="truncated")
-    return BadPhoto(f"The {noun} is not a JPEG, PNG or WEBP picture. Send one of these.", reason="not_a_picture")
+        return BadPhoto(
+            _("The %(noun)s is damaged or cut short. Send the whole file again."), noun=noun, reason="truncated"
+        )
+    return BadPhoto(
+        _("The %(noun)s is not a JPEG, PNG or WEBP picture. Send one of these."), noun=noun, reason="not_a_picture"
+    )

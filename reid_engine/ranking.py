@@ -18,6 +18,7 @@ from reid_engine.attention import Attention as Attention
 from reid_engine.calibration import Curve
 from reid_engine.contracts import Ranking
 from reid_engine.errors import BundleMismatch
+from reid_engine.messages import gettext_noop as _
 from reid_engine.scoring import Score, cosine, scorer, tile_rows
 from reid_engine.stack import Stack
 from reid_engine.workers import Workers
@@ -197,6 +198,5 @@ def _smallest(distances: Vector, limit: int) -> np.float32:
 def _check_sizes(attention: Attention, query: Vector, features: Features) -> None:
     found = {query.shape[-1], features.shape[-1]} if len(features) else {query.shape[-1]}
     if found != {attention.dim}:
-        sizes = sorted(found)
-        message = f"The bundle ranks features of size {attention.dim}, given were {sizes}; index the gallery again."
-        raise BundleMismatch(message, expected=attention.dim, found=sizes)
+        text = _("The bundle ranks features of size %(expected)s, given were %(found)s; index the gallery again.")
+        raise BundleMismatch(text, expected=attention.dim, found=sorted(found))

@@ -15,6 +15,8 @@ from reid_engine.photo import load_photo
 from reid_engine.sightings import collapse
 from reid_engine.trajectory import GroundDistance, build
 
+from .messages import gettext_noop as _
+
 LIMIT = 1000
 
 
@@ -46,7 +48,7 @@ class Answer:
 def search(engine: Engine, photos: Sequence[bytes], gallery: Gallery, limit: int = LIMIT) -> Answer:
     """Where and when was the person on the photos seen? Raises BadPhoto, EmptyGallery or BundleMismatch."""
     if not len(gallery.ids):
-        raise EmptyGallery("There is no crop to search in; choose another unit or period.")
+        raise EmptyGallery(_("There is no crop to search in; choose another unit or period."))
     query = engine.query_features([load_photo(data) for data in photos])
     ranking = engine.rank(query, gallery.features, gallery.ids, limit)
     sightings = collapse(hits_of(ranking, gallery), gallery.places, gallery.clock_uncertainty)

@@ -32,6 +32,9 @@ from numpy.typing import NDArray
 from reid_engine.errors import BundleMismatch, StoreCorrupt, StoreFull
 from reid_engine.stack import Stack
 
+from .messages import Message
+from .messages import gettext_noop as _
+
 MAGIC = b"REIDSEG1"
 ALIGNMENT = 64
 SUFFIX = ".seg"
@@ -114,7 +117,7 @@ class SegmentStore:
         header, length = _parsed(whole, path)
         ids, seen_at, features, end = header.offsets(length)
         if end != whole.size:
-            raise _corrupt(path, f"has {whole.size} bytes instead of {end}")
+            raise _corrupt(path, _("it has %(found)s bytes instead of %(wanted)s"), found=whole.size, wanted=end)
         return SegmentData(
             whole[ids : ids + 8 * header.rows].view("<i8"),
             whole[seen_at : seen_at + 8 * header.rows].view("<f8"),
@@ -127,9 +130,11 @@ class SegmentStore:
             with self._file(path).open("rb") as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
-            raise _corrupt(path, f"cannot be read ({error.strerror})") from error
+            raise _corrupt(path, _("it cannot be read (%(error)s)"), error=error.strerror) from error
         if found != sha256:
-            raise _corrupt(path, f"has checksum {found[:12]}, committed was {sha256[:12]}")
+            raise _corrupt(
+                path, _("it has checksum %(found)s, committed was %(wanted)s"), found=found[:12], wanted=sha256[:12]
+            )
         self.open(path)
 
     def delete(self, path: str) -> None:
@@ -166,14 +171,14 @@ class SegmentStore:
 
     def _file(self, path: str) -> Path:
         if Path(path).is_absolute() or ".." in Path(path).parts:
-            raise _corrupt(path, "lies outside the store")
+            raise _corrupt(path, _("it lies outside the store"))
         return self.root / path
 
     def _mapped(self, path: str) -> NDArray[np.uint8]:
         try:
             return _mapped_file(self._file(path))
         except (OSError, ValueError) as error:
-            raise _corrupt(path, f"cannot be read ({error})") from error
+            raise _corrupt(path, _("it cannot be read (%(error)s)"), error=error) from error
 
     def _put(self, path: str, content: bytes) -> str:
         """Write, flush to the disk, then rename: a file of this name is either absent or whole."""
@@ -200,7 +205,7 @@ def gather(
     segments = [store.open(path) for path in paths]
     sizes = sorted({segment.features.shape[1] for segment in segments})
     if len(sizes) > 1:
-        raise BundleMismatch(f"The segments hold features of sizes {sizes}; index the gallery again.", sizes=sizes)
+        raise BundleMismatch(_("The segments hold features of sizes %(sizes)s; index the gallery again."), sizes=sizes)
     parts = [part for segment in segments for part in _within(segment, windows)]
     ids = np.concatenate([np.empty(0, np.int64), *(part.ids for part in parts)])
     seen_at = np.concatenate([np.empty(0, np.float64), *(part.seen_at for part in parts)])
@@ -256,12 +261,12 @@ def _parsed(whole: NDArray[np.uint8], path: str) -> tuple[_Header, int]:
     start = whole[:16].tobytes()
     length = int.from_bytes(start[8:16], "little")
     if start[:8] != MAGIC or 16 + length > whole.size:
-        raise _corrupt(path, "is not a feature segment")
+        raise _corrupt(path, _("it is not a feature segment"))
     try:
         header = _Header(**json.loads(whole[16 : 16 + length].tobytes()))
         header.offsets(length)
     except (ValueError, TypeError) as error:
-        raise _corrupt(path, "has an unreadable header") from error
+        raise _corrupt(path, _("its header is unreadable")) from error
     return header, length
 
 
@@ -340,10 +345,10 @@ def _aligned(offset: int) -> int:
 
 
 def _full(directory: Path) -> StoreFull:
-    message = f"The disk is full: no features could be written to {directory}. Free some space and start again."
-    return StoreFull(message, directory=str(directory))
+    text = _("The disk is full: no features could be written to %(directory)s. Free some space and start again.")
+    return StoreFull(text, directory=str(directory))
 
 
-def _corrupt(path: str, finding: str) -> StoreCorrupt:
-    message = f"The feature segment {path} {finding}. Index the crops of its camera again."
-    return StoreCorrupt(message, path=path, finding=finding)
+def _corrupt(path: str, template: str, /, **data: object) -> StoreCorrupt:
+    text = _("The feature segment %(path)s is damaged: %(finding)s. Index the crops of its camera again.")
+    return StoreCorrupt(text, path=path, finding=Message(template, **data))

@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 from ..errors import BadConfig
+from ..messages import gettext_noop as _
 from .records import PARTS, Dataset, Part, Record
 
 READERS = ("market1501", "cuhk03", "msmt17", "folder", "synthetic")
@@ -21,6 +22,11 @@ def read(name: str, root: Path | str, needs: Iterable[Part] = PARTS) -> Dataset:
     A new format is a module here with `read(root, needs)` and its name in READERS.
     """
     if name not in READERS:
-        raise BadConfig(f"data format is {name!r}; allowed: {', '.join(READERS)}", option="data_format")
+        raise BadConfig(
+            _("data format is %(name)r; allowed: %(readers)s"),
+            name=name,
+            readers=", ".join(READERS),
+            option="data_format",
+        )
     reader: Callable[[Path | str, Iterable[Part]], Dataset] = import_module(f".{name}", __name__).read
     return reader(root, needs)

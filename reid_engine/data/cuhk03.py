@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import BadDataset
+from ..messages import gettext_noop as _
 from . import market1501
 from .records import PARTS, Dataset, Layout, Part, Record, checked
 
@@ -37,7 +38,7 @@ def read(root: Path | str, needs: Iterable[Part] = PARTS) -> Dataset:
     """
     root, needs = Path(root), tuple(needs)
     if not root.exists():
-        raise LAYOUT.error(root, "there is no such folder or file")
+        raise LAYOUT.error(root, _("there is no such folder or file"))
     split = root if root.is_file() else root / SPLIT.format(kind="detected")
     if split.is_file():
         return checked(_from_mat(split), needs, root, LAYOUT)
@@ -68,14 +69,19 @@ def _unpacked(root: Path, kind: str, names: list[str]) -> Path:
         return folder
     store = root / "cuhk-03.mat"
     if not store.is_file():
-        raise LAYOUT.error(root, "there is no cuhk-03.mat to take the pictures from")
+        raise LAYOUT.error(root, _("there is no cuhk-03.mat to take the pictures from"))
     folder.mkdir(exist_ok=True)
     with _optional("h5py").File(store, "r") as pictures:
         for name, pixels in _pictures(pictures, kind):
             Image.fromarray(pixels).save(folder / name)
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
-        raise LAYOUT.error(root, f"cuhk-03.mat lacks {len(missing)} pictures of the split, first {missing[0]}")
+        raise LAYOUT.error(
+            root,
+            _("cuhk-03.mat lacks %(missing)s pictures of the split, first %(first)s"),
+            missing=len(missing),
+            first=missing[0],
+        )
     return folder
 
 
@@ -96,8 +102,11 @@ def _optional(module: str) -> Any:
     except ImportError as error:
         package = module.split(".")[0]
         raise BadDataset(
-            f"CUHK03's .mat files need {package}, which is not installed: pip install h5py scipy, "
-            f"or give the set as folders.\n{LAYOUT.sketch}",
+            _(
+                "CUHK03's .mat files need %(package)s, which is not installed: pip install h5py scipy, "
+                "or give the set as folders.\n%(sketch)s"
+            ),
+            sketch=LAYOUT.sketch,
             package=package,
             layout=LAYOUT.name,
         ) from error

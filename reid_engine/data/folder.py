@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ..messages import gettext_noop as _
 from .records import PARTS, Dataset, Layout, Part, Record, checked, numbering
 
 LAYOUT = Layout(
@@ -45,7 +46,7 @@ def read(root: Path | str, needs: Iterable[Part] = PARTS) -> Dataset:
     """The crops at `root`: a folder, or the path of one CSV. Raises BadDataset with the line or file at fault."""
     root, needs = Path(root), tuple(needs)
     if not root.exists():
-        raise LAYOUT.error(root, "there is no such folder or file")
+        raise LAYOUT.error(root, _("there is no such folder or file"))
     skipped: Counter[str] = Counter()
     parts = _parts(root, skipped)
     rows = [row for part in parts.values() for row in part]
@@ -78,7 +79,7 @@ def _csv_rows(table: Path) -> Iterator[Row]:
         reader = csv.DictReader(lines)
         missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
         if missing:
-            raise LAYOUT.error(table, f"the header line lacks the column {missing[0]}")
+            raise LAYOUT.error(table, _("the header line lacks the column %(missing)s"), missing=missing[0])
         for line in reader:
             yield _csv_row(table, reader.line_num, line)
 
@@ -86,13 +87,20 @@ def _csv_rows(table: Path) -> Iterator[Row]:
 def _csv_row(table: Path, number: int, line: dict[str, str | None]) -> Row:
     path, person, camera = ((line[column] or "").strip() for column in COLUMNS)
     if not (path and person and camera):
-        raise LAYOUT.error(table, f"line {number} needs a path, a person_id and a camera_id")
+        raise LAYOUT.error(table, _("line %(number)s needs a path, a person_id and a camera_id"), number=number)
     if not (table.parent / path).is_file():
-        raise LAYOUT.error(table, f"line {number} names {path}, and there is no such file")
+        raise LAYOUT.error(
+            table, _("line %(number)s names %(path)s, and there is no such file"), number=number, path=path
+        )
     try:
         return Row(table.parent / path, person, camera, _seconds((line.get("captured_at") or "").strip()))
     except ValueError as error:
-        raise LAYOUT.error(table, f"line {number}: captured_at is no time: {line['captured_at']!r}") from error
+        raise LAYOUT.error(
+            table,
+            _("line %(number)s: captured_at is no time: %(captured_at)r"),
+            number=number,
+            captured_at=line["captured_at"],
+        ) from error
 
 
 def _seconds(text: str) -> float | None:
@@ -113,7 +121,7 @@ def _folder_rows(folder: Path, skipped: Counter[str]) -> Iterator[Row]:
         if path.suffix.lower() in SUFFIXES and len(inside) in (2, 3):
             yield Row(path, inside[0], _camera(folder, inside))
         else:
-            skipped["files that are no crop of a person's directory"] += 1
+            skipped[_("files that are no crop of a person's directory")] += 1
 
 
 def _camera(folder: Path, inside: tuple[str, ...]) -> str:
@@ -121,7 +129,7 @@ def _camera(folder: Path, inside: tuple[str, ...]) -> str:
         return inside[1]
     match = _CAMERA.search(inside[-1])
     if match is None:
-        raise LAYOUT.error(folder, f"{'/'.join(inside)} does not say its camera")
+        raise LAYOUT.error(folder, _("%(inside)s does not say its camera"), inside="/".join(inside))
     return str(int(match.group(1)))
 
 

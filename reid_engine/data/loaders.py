@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from PIL import Image
 
 from ..errors import BadDataset, BadPhoto
+from ..messages import gettext_noop as _
 from ..photo import load_crop, load_photo
 from .records import Record
 
@@ -18,7 +19,7 @@ def crop_of(record: Record) -> Image.Image:
     try:
         return load_crop(record.path.read_bytes())
     except (BadPhoto, OSError) as error:
-        raise BadDataset(f"{record.path} cannot be used: {error}", path=str(record.path)) from error
+        raise BadDataset(_("%(path)s cannot be used: %(error)s"), error=error, path=str(record.path)) from error
 
 
 def photo_of(record: Record) -> Image.Image:
@@ -26,7 +27,7 @@ def photo_of(record: Record) -> Image.Image:
     try:
         return load_photo(record.path.read_bytes())
     except (BadPhoto, OSError) as error:
-        raise BadDataset(f"{record.path} cannot be used: {error}", path=str(record.path)) from error
+        raise BadDataset(_("%(path)s cannot be used: %(error)s"), error=error, path=str(record.path)) from error
 
 
 def crop_batches(records: Sequence[Record], size: int = BATCH) -> Iterator[list[Image.Image]]:

@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..messages import Message
+from ..messages import gettext_noop as _
 from .records import PARTS, Dataset, Layout, Part, Record, checked, require_folder
 
 FOLDERS: dict[Part, str] = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
@@ -65,7 +67,9 @@ def read_folders(root: Path, needs: tuple[Part, ...], name: str, rules: Rules) -
     require_folder(root, rules.layout)
     for part in needs:
         if not (root / FOLDERS[part]).is_dir():
-            raise rules.layout.error(root, f"there is no folder {FOLDERS[part]}{_hint(root, part)}")
+            raise rules.layout.error(
+                root, _("there is no folder %(folder)s%(hint)s"), folder=FOLDERS[part], hint=_hint(root, part)
+            )
     skipped: Counter[str] = Counter()
     parts = {part: tuple(_records(root / FOLDERS[part], part, rules, skipped)) for part in PARTS}
     return checked(Dataset(name, **parts, skipped=dict(skipped)), needs, root, rules.layout)
@@ -83,14 +87,14 @@ def _records(folder: Path, part: Part, rules: Rules, skipped: Counter[str]) -> I
 
 def _why_skip(crop: CropName | None, part: Part, rules: Rules) -> str:
     if crop is None:
-        return "files of another name"
+        return _("files of another name")
     if crop.person_id == rules.junk:
-        return "junk crops (person -1)"
+        return _("junk crops (person -1)")
     if crop.person_id == rules.distractor and part != "gallery":
-        return "distractors outside the gallery"
+        return _("distractors outside the gallery")
     return ""
 
 
-def _hint(root: Path, part: Part) -> str:
+def _hint(root: Path, part: Part) -> Message | str:
     inner = [path for path in sorted(root.iterdir()) if (path / FOLDERS[part]).is_dir()]
-    return f" (but {inner[0]} has one: did you mean that?)" if inner else ""
+    return Message(_(" (but %(folder)s has one: did you mean that?)"), folder=inner[0]) if inner else ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from ..messages import gettext_noop as _
 from . import market1501
 from .records import PARTS, Dataset, Layout, Part, Record, checked, require_folder
 
@@ -46,7 +47,7 @@ def _version(root: Path) -> str:
     for version, folders in VERSIONS.items():
         if any((root / folder).is_dir() for folder in folders):
             return version
-    raise LAYOUT.error(root, "none of the folders train, test, mask_train_v2, mask_test_v2 is there")
+    raise LAYOUT.error(root, _("none of the folders train, test, mask_train_v2, mask_test_v2 is there"))
 
 
 def _part(root: Path, part: Part, version: str, needed: bool) -> Iterator[Record]:
@@ -55,7 +56,7 @@ def _part(root: Path, part: Part, version: str, needed: bool) -> Iterator[Record
         if (root / name).is_file():
             yield from _listed(root / name, folder)
         elif needed and name != "list_val.txt":
-            raise LAYOUT.error(root, f"there is no {name}")
+            raise LAYOUT.error(root, _("there is no %(name)s"), name=name)
 
 
 def _listed(listing: Path, folder: Path) -> Iterator[Record]:
@@ -69,7 +70,15 @@ def _record(line: str, folder: Path, where: str) -> Record:
         name, person = line.split()
         record = Record(folder / name, int(person), int(Path(name).name.split("_")[2]))
     except (ValueError, IndexError) as error:
-        raise LAYOUT.error(folder.parent, f"{where} cannot be read: {line.strip()!r}") from error
+        raise LAYOUT.error(
+            folder.parent, _("%(where)s cannot be read: %(line)r"), where=where, line=line.strip()
+        ) from error
     if not record.path.is_file():
-        raise LAYOUT.error(folder.parent, f"{where} names {name}, which is not in {folder.name}")
+        raise LAYOUT.error(
+            folder.parent,
+            _("%(where)s names %(name)s, which is not in %(folder)s"),
+            where=where,
+            name=name,
+            folder=folder.name,
+        )
     return record

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import BadDataset
+from ..messages import Message, gettext
+from ..messages import gettext_noop as _
 
 Part = Literal["train", "query", "gallery"]
 PARTS: tuple[Part, ...] = ("train", "query", "gallery")
@@ -51,10 +53,11 @@ class Layout:
     name: str
     sketch: str
 
-    def error(self, root: Path, what: str) -> BadDataset:
+    def error(self, root: Path, template: str, /, **data: object) -> BadDataset:
         """A BadDataset that says what was found at `root` and shows the layout expected."""
-        message = f"{root}: {what}. Expected layout of {self.name}:\n{self.sketch}"
-        return BadDataset(message, path=str(root), layout=self.name)
+        text = _("%(path)s: %(finding)s. Expected layout of %(layout)s:\n%(sketch)s")
+        finding = Message(template, **data)
+        return BadDataset(text, path=str(root), finding=finding, layout=self.name, sketch=self.sketch)
 
 
 def people(records: Iterable[Record]) -> int:
@@ -75,9 +78,9 @@ def single_people(records: Iterable[Record]) -> int:
 def require_folder(root: Path, layout: Layout) -> Path:
     """`root` when it is a folder. Raises BadDataset otherwise."""
     if not root.exists():
-        raise layout.error(root, "there is no such folder")
+        raise layout.error(root, _("there is no such folder"))
     if not root.is_dir():
-        raise layout.error(root, "this is a file, not a folder")
+        raise layout.error(root, _("this is a file, not a folder"))
     return root
 
 
@@ -89,10 +92,16 @@ def checked(dataset: Dataset, needs: Iterable[Part], root: Path, layout: Layout)
     """
     for name in needs:
         if not dataset.part(name):
-            raise layout.error(root, f"no crop was found for the part {name!r}{_skipped_note(dataset)}")
+            raise layout.error(
+                root,
+                _("no crop was found for the part %(name)r%(skipped_note)s"),
+                name=name,
+                skipped_note=_skipped_note(dataset),
+            )
     seen = {record.camera_id for name in PARTS for record in dataset.part(name)}
     if len(seen) == 1:
-        raise layout.error(root, f"every crop is from one camera ({seen.pop()}); at least two are needed")
+        text = _("every crop is from one camera (%(camera)s); at least two are needed")
+        raise layout.error(root, text, camera=seen.pop())
     return dataset
 
 
@@ -111,6 +120,6 @@ def _part_line(name: str, records: tuple[Record, ...]) -> str:
     return f"{line}, {singles} people with a single crop" if singles else line
 
 
-def _skipped_note(dataset: Dataset) -> str:
-    reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(dataset.skipped.items()))
-    return f" (skipped: {reasons})" if reasons else ""
+def _skipped_note(dataset: Dataset) -> Message | str:
+    reasons = ", ".join(f"{count} {gettext(reason)}" for reason, count in sorted(dataset.skipped.items()))
+    return Message(_(" (skipped: %(reasons)s)"), reasons=reasons) if reasons else ""

@@ -22,6 +22,8 @@ from reid_engine.data.rendering.light import Light
 from reid_engine.data.rendering.scene import CameraLook
 from reid_engine.errors import BadConfig
 
+from ..messages import gettext_noop as _
+
 __all__ = ["CameraLook", "Light", "Moment", "Person", "Shot", "random_moment", "read", "render_person", "write_dataset"]
 
 _WALKING: dict[Gesture, float] = {"swing": 0.8, "phone": 0.09, "call": 0.03, "pockets": 0.08}
@@ -44,8 +46,10 @@ def write_dataset(root: Path, people: int, cameras: int, per_camera: int, seed: 
     """
     if not 2 <= people <= 9999 or not 2 <= cameras <= 9 or not 2 <= per_camera <= 99:
         raise BadConfig(
-            "a rendered data set needs 2 to 9999 people, 2 to 9 cameras and 2 to 99 crops per camera, "
-            f"got {people}, {cameras} and {per_camera}",
+            _(
+                "a rendered data set needs 2 to 9999 people, 2 to 9 cameras and 2 to 99 crops per "
+                "camera, got %(people)s, %(cameras)s and %(per_camera)s"
+            ),
             people=people,
             cameras=cameras,
             per_camera=per_camera,

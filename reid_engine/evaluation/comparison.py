@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..errors import ReportUnwritten
+from ..messages import gettext_noop as _
 from ..training.table import PAPER_EPOCHS, Row
 from .folder import write_text
 from .metrics import FIGURES
@@ -64,13 +65,15 @@ def write_comparison(folder: Path, rows: Sequence[Row], document: Path | None = 
 
 def _inserted(document: Path, table: str) -> str:
     try:
-        before, _, rest = document.read_text(encoding="utf-8").partition(BEGIN)
+        before, _mark, rest = document.read_text(encoding="utf-8").partition(BEGIN)
     except OSError as error:
-        raise ReportUnwritten(f"{document} cannot be read: {error.strerror}", path=str(document)) from error
-    _, mark, after = rest.partition(END)
+        raise ReportUnwritten(
+            _("%(path)s cannot be read: %(reason)s"), reason=error.strerror, path=str(document)
+        ) from error
+    _table, mark, after = rest.partition(END)
     if not mark:
-        text = f"{document} has no place for the table: a line {BEGIN} and a line {END} below it"
-        raise ReportUnwritten(text, path=str(document))
+        text = _("%(path)s has no place for the table: a line %(begin)s and a line %(end)s below it")
+        raise ReportUnwritten(text, path=str(document), begin=BEGIN, end=END)
     return f"{before}{BEGIN}\n\n{table}\n{END}{after}"
 
 

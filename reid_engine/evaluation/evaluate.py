@@ -19,6 +19,7 @@ from ..contracts import CameraPair, EvalReport, EvalRow, Ranking
 from ..data.loaders import crop_batches, photo_of
 from ..data.records import Dataset, Record
 from ..errors import BadConfig, BadDataset
+from ..messages import gettext_noop as _
 from .cameras import Cell, camera_pairs, camera_scores
 from .likelihoods import SEEN_FROM, Believed, cross_fitted
 from .metrics import TILE_CELLS, Figures, Identities, Scores, figures, gathered, intervals, paired_intervals, score_tile
@@ -79,7 +80,7 @@ def study(
     empty or a picture is broken, BadConfig where the engine ranks only a shortlist of a gallery of this size.
     """
     if not dataset.query or not dataset.gallery:
-        raise BadDataset(f"{dataset.name} needs query and gallery crops to be evaluated", name=dataset.name)
+        raise BadDataset(_("%(name)s needs query and gallery crops to be evaluated"), name=dataset.name)
     total = len(dataset.query) + len(dataset.gallery)
     features = gallery_features(engine, dataset.gallery, lambda done: progress(done, total))
     tiles = list(_tiles(engine, dataset, features, lambda done: progress(len(dataset.gallery) + done, total)))
@@ -147,8 +148,12 @@ def _distances(engine: Ranker, vector: Vectors, features: Float16s) -> tuple[Vec
     ranking = engine.rank(vector, features, ids, len(ids))
     if len(ranking.ids) != len(ids) or not ranking.exact:
         raise BadConfig(
-            f"the engine ranked {len(ranking.ids)} of {len(ids)} crops; an evaluation needs all of them: "
-            "raise its exhaustive_rows",
+            _(
+                "the engine ranked %(ranked)s of %(all)s crops; an evaluation needs all of them: raise "
+                "its exhaustive_rows"
+            ),
+            ranked=len(ranking.ids),
+            all=len(ids),
             option="exhaustive_rows",
         )
     attended, cosine = np.empty(len(ids), np.float32), np.empty(len(ids), np.float32)

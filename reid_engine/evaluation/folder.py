@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import ReportUnwritten
+from ..messages import gettext_noop as _
 from .curves import write_curves
 from .evaluate import Study
 from .sheet import write_sheet
@@ -39,7 +40,9 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ReportUnwritten(f"{path} cannot be written: {error.strerror or error}", path=str(path)) from error
+        raise ReportUnwritten(
+            _("%(path)s cannot be written: %(reason)s"), reason=error.strerror or error, path=str(path)
+        ) from error
 
 
 def _texts(folder: Path, study: Study, pictures: list[str]) -> list[Path]:

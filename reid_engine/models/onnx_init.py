@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import BadConfig
+from ..messages import gettext_noop as _
 from .osnet import OSNet
 
 
@@ -34,12 +35,14 @@ def _graph_of(path: Path | str) -> tuple[list[tuple[Tensor, Tensor | None]], dic
         import onnx
         from onnx import numpy_helper
     except ImportError as error:
-        text = "an .onnx file of weights needs the onnx package (requirements-dev.txt)"
+        text = _("an .onnx file of weights needs the onnx package (requirements-dev.txt)")
         raise BadConfig(text, option="init") from error
     try:
         graph = onnx.load(str(path)).graph
     except Exception as error:  # onnx raises protobuf, OS and value errors alike
-        raise BadConfig(f"{path} cannot be read as an ONNX graph: {error}", option="init") from error
+        raise BadConfig(
+            _("%(path)s cannot be read as an ONNX graph: %(error)s"), path=path, error=error, option="init"
+        ) from error
     named = {item.name: torch.from_numpy(numpy_helper.to_array(item).copy()) for item in graph.initializer}
     steps = [list(node.input) for node in graph.node if node.op_type == "Conv"]
     first = list({names[1]: names for names in reversed(steps)}.values())
@@ -59,7 +62,7 @@ def _match_convolutions(
     steps, named = graph
     modules = _execution_order(network)
     if [weight.shape for weight, _ in steps] != [module.weight.shape for _, module in modules]:
-        raise BadConfig("the ONNX graph is not an OSNet of this width", option="init")
+        raise BadConfig(_("the ONNX graph is not an OSNet of this width"), option="init")
     weights = {f"{name}.weight": weight for (name, _), (weight, _) in zip(modules, steps, strict=True)}
     biases = {name: bias for (name, _), (_, bias) in zip(modules, steps, strict=True) if bias is not None}
     weights |= {f"{name}.bias": bias for name, bias in biases.items() if ".gate." in name}

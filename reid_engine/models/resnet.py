@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 
 from ..errors import BadConfig
+from ..messages import gettext_noop as _
 from .non_local import NonLocal
 from .pooling import GeM
 from .staged import Staged
@@ -45,8 +46,10 @@ class BagTricks(Staged):
         try:
             state = ResNet50_Weights.IMAGENET1K_V1.get_state_dict(progress=False)
         except Exception as error:  # urllib, OS and checksum errors alike
-            text = f"the ImageNet weights of ResNet-50 could not be downloaded ({error}); give a file as init, or none"
-            raise BadConfig(text, option="init") from error
+            text = _(
+                "the ImageNet weights of ResNet-50 could not be downloaded (%(error)s); give a file as init, or none"
+            )
+            raise BadConfig(text, error=error, option="init") from error
         self.load_state_dict({name: value for name, value in state.items() if not name.startswith("fc.")}, strict=False)
 
 

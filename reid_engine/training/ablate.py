@@ -19,6 +19,7 @@ import torch
 from ..errors import BadConfig, BadDataset, TrainingDiverged, TrainingStopped
 from ..evaluation.folder import write_text
 from ..evaluation.metrics import FIGURES, Scores, intervals, paired_intervals
+from ..messages import gettext_noop as _
 from ..models.diff_attention import DiffAttention
 from ..options import RATIOS
 from .config import TRANSFORMS, TrainConfig, require_one_of
@@ -54,9 +55,9 @@ class Ablation:
 
     def __post_init__(self) -> None:
         if self.epochs < 1:
-            raise BadConfig(f"epochs is {self.epochs}; allowed: a number from 1", option="epochs")
+            raise BadConfig(_("epochs is %(epochs)s; allowed: a number from 1"), epochs=self.epochs, option="epochs")
         if not 0 < self.lr <= 1:
-            raise BadConfig(f"lr is {self.lr}; allowed: a number above 0, up to 1", option="lr")
+            raise BadConfig(_("lr is %(lr)s; allowed: a number above 0, up to 1"), lr=self.lr, option="lr")
         for name in self.transforms:
             require_one_of("transforms", name, TRANSFORMS)
         for ratio in (self.ratio, *self.ratios):
@@ -153,8 +154,8 @@ def ablate(
     try:
         _train(ablation, frozen, out / ROWS, kept, _Teller(plan, ablation.epochs, kept, progress, told))
     except KeyboardInterrupt:
-        text = f"stopped; {len(kept)} of {len(plan)} rows are in {out / ROWS}; start the same command again to go on"
-        raise TrainingStopped(text, rows=len(kept), path=str(out / ROWS)) from None
+        text = _("stopped; %(rows)s of %(all)s rows are in %(path)s; start the same command again to go on")
+        raise TrainingStopped(text, rows=len(kept), all=len(plan), path=str(out / ROWS)) from None
     finally:
         torch.set_flush_denormal(False)
     return Ablated(base, tuple(kept[pair] for pair in plan), settings)
@@ -177,7 +178,7 @@ def baseline(frozen: Frozen) -> Row:
     """Plain cosine of the same features. Raises BadDataset where no query has a match."""
     scores = plain_scores(frozen.query, frozen.gallery)
     if not len(scores.ap):
-        raise BadDataset("no query has a match before another camera in the gallery", **frozen.source)
+        raise BadDataset(_("no query has a match before another camera in the gallery"), **frozen.source)
     return Row(BASELINE, 0, 0, 0, _figures(scores))
 
 
@@ -248,11 +249,16 @@ def _kept(path: Path, settings: dict[str, Any]) -> dict[tuple[str, int], Row]:
         stored = json.loads(path.read_text())
         rows = [Row(**row) for row in stored["rows"]]
     except (ValueError, KeyError, TypeError) as error:
-        raise BadConfig(f"{path} holds no rows of an ablation ({error}); give another --out", option="out") from error
+        raise BadConfig(
+            _("%(path)s holds no rows of an ablation (%(error)s); give another --out"),
+            path=path,
+            error=error,
+            option="out",
+        ) from error
     if stored["settings"] != json.loads(json.dumps(settings)):
         differ = sorted(name for name in settings if stored["settings"].get(name) != settings[name])
-        text = f"{path} belongs to an ablation with another {', '.join(differ)}; give another --out"
-        raise BadConfig(text, option="out")
+        text = _("%(path)s belongs to an ablation with another %(differ)s; give another --out")
+        raise BadConfig(text, path=path, differ=", ".join(differ), option="out")
     return {(row.transform, row.ratio): row for row in rows}
 
 

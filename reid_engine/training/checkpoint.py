@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ..errors import BadConfig
+from ..messages import gettext_noop as _
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +37,10 @@ def load(path: Path) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises pickle, zip, OS and runtime errors alike
-        text = f"checkpoint {path} cannot be read: {error}; delete it to start again"
-        raise BadConfig(text, option="resume") from error
+        text = _("checkpoint %(path)s cannot be read: %(error)s; delete it to start again")
+        raise BadConfig(text, path=path, error=error, option="resume") from error
     if not isinstance(state, dict):
-        raise BadConfig(f"checkpoint {path} holds no training state; delete it to start again", option="resume")
+        raise BadConfig(
+            _("checkpoint %(path)s holds no training state; delete it to start again"), path=path, option="resume"
+        )
     return state

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..data import READERS
 from ..errors import BadConfig
+from ..messages import gettext_noop as _
 
 STRATEGIES = ("joint", "separate")
 DATA_FORMATS = READERS
@@ -135,11 +136,11 @@ class TrainConfig:
         known = {item.name for item in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
-            text = f"unknown training option {unknown[0]!r}; known: {', '.join(sorted(known))}"
-            raise BadConfig(text, option=unknown[0])
+            text = _("unknown training option %(option)r; known: %(known)s")
+            raise BadConfig(text, option=unknown[0], known=", ".join(sorted(known)))
         missing = sorted({"data", "out"} - set(values))
         if missing:
-            raise BadConfig(f"training option {missing[0]!r} is missing", option=missing[0])
+            raise BadConfig(_("training option %(option)r is missing"), option=missing[0])
         options: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
         return cls(**options)
 
@@ -149,7 +150,9 @@ class TrainConfig:
         try:
             values = json.loads(Path(path).read_text())
         except (OSError, ValueError) as error:
-            raise BadConfig(f"recipe {path} cannot be read: {error}", option="recipe") from error
+            raise BadConfig(
+                _("recipe %(path)s cannot be read: %(error)s"), path=path, error=error, option="recipe"
+            ) from error
         return cls.from_dict({**values, **{key: value for key, value in overrides.items() if value is not None}})
 
     def as_dict(self) -> dict[str, Any]:
@@ -168,7 +171,12 @@ def recipe_path(name: str) -> Path:
 def require_one_of(option: str, value: object, allowed: Collection[str]) -> None:
     """Refuses `value` unless it is one of the allowed names."""
     if value not in allowed:
-        raise BadConfig(f"{option} is {value!r}; allowed: {', '.join(allowed)}", option=option, allowed=tuple(allowed))
+        raise BadConfig(
+            _("%(option)s is %(value)r; allowed: %(allowed)s"),
+            value=value,
+            option=option,
+            allowed=", ".join(allowed),
+        )
 
 
 def _check_names(config: TrainConfig) -> None:
@@ -219,7 +227,13 @@ def _check_numbers(config: TrainConfig) -> None:
     for option, (low, high) in RANGES.items():
         value = getattr(config, option)
         if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
-            raise BadConfig(f"{option} is {value!r}; allowed: a number from {low} to {high}", option=option)
+            raise BadConfig(
+                _("%(option)s is %(value)r; allowed: a number from %(low)s to %(high)s"),
+                value=value,
+                low=low,
+                high=high,
+                option=option,
+            )
 
 
 def _check_ratios(config: TrainConfig) -> None:
@@ -230,7 +244,9 @@ def _check_ratios(config: TrainConfig) -> None:
     )
     for option, values, high in checked:
         if any(not 0 < value <= high for value in values):
-            raise BadConfig(f"{option} is {getattr(config, option)!r}; allowed: numbers above 0", option=option)
+            raise BadConfig(
+                _("%(option)s is %(value)r; allowed: numbers above 0"), value=getattr(config, option), option=option
+            )
     for option in ("module_lrs", "module_damping"):
         if not getattr(config, option):
-            raise BadConfig(f"{option} is empty; give at least one number", option=option)
+            raise BadConfig(_("%(option)s is empty; give at least one number"), option=option)

@@ -21,6 +21,7 @@ from ..data.loaders import photo_of
 from ..data.records import PARTS, Dataset, Layout, Part, Record, require_folder
 from ..errors import ReportUnwritten
 from ..evaluation.evaluate import gallery_features
+from ..messages import gettext_noop as _
 from .validate import Held
 
 if TYPE_CHECKING:
@@ -87,9 +88,9 @@ def read_frozen(folder: Path) -> Frozen:
     parts = {part: _part(folder, part) for part in PARTS}
     if len({held.vectors.shape[1] for held in parts.values()}) != 1:
         sizes = {part: held.vectors.shape[1] for part, held in parts.items()}
-        raise LAYOUT.error(folder, f"the parts differ in their feature size: {sizes}")
+        raise LAYOUT.error(folder, _("the parts differ in their feature size: %(sizes)s"), sizes=sizes)
     if len(np.unique(parts["train"].person_ids)) < 2:
-        raise LAYOUT.error(folder, "train_ids.npy names fewer than two people")
+        raise LAYOUT.error(folder, _("train_ids.npy names fewer than two people"))
     source = folder / SOURCE
     known = json.loads(source.read_text()) if source.is_file() else {"features": folder.resolve().name}
     return Frozen(parts["train"], parts["query"], parts["gallery"], known)
@@ -142,9 +143,21 @@ def _queries(engine: Engine, records: Sequence[Record], said: Callable[[int], No
 def _part(folder: Path, part: Part) -> Held:
     vectors, ids = _loaded(folder, f"{part}.npy"), _loaded(folder, f"{part}_ids.npy")
     if vectors.ndim != 2 or not len(vectors) or not np.isfinite(vectors.astype(np.float64)).all():
-        raise LAYOUT.error(folder, f"{part}.npy is {vectors.shape}; needed are finite numbers (N, D), N of 1 or more")
+        raise LAYOUT.error(
+            folder,
+            _("%(part)s.npy is %(shape)s; needed are finite numbers (N, D), N of 1 or more"),
+            part=part,
+            shape=vectors.shape,
+        )
     if ids.shape != (len(vectors), 2) or ids.dtype.kind not in "iu":
-        raise LAYOUT.error(folder, f"{part}_ids.npy is {ids.shape} {ids.dtype}, needed is ({len(vectors)}, 2) integers")
+        raise LAYOUT.error(
+            folder,
+            _("%(part)s_ids.npy is %(shape)s %(dtype)s, needed is (%(vectors)s, 2) integers"),
+            part=part,
+            shape=ids.shape,
+            dtype=ids.dtype,
+            vectors=len(vectors),
+        )
     people, cameras = ids.astype(np.int64).T
     return Held(torch.from_numpy(vectors.astype(np.float32)), people, cameras)
 
@@ -153,7 +166,7 @@ def _loaded(folder: Path, name: str) -> NDArray[np.generic]:
     try:
         found: NDArray[np.generic] = np.load(folder / name, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise LAYOUT.error(folder, f"{name} cannot be read ({error})") from error
+        raise LAYOUT.error(folder, _("%(name)s cannot be read (%(error)s)"), name=name, error=error) from error
     return found
 
 
@@ -174,4 +187,6 @@ def _write(path: Path, work: Callable[[Path], object]) -> None:
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise ReportUnwritten(f"{path} cannot be written: {error.strerror or error}", path=str(path)) from error
+        raise ReportUnwritten(
+            _("%(path)s cannot be written: %(reason)s"), reason=error.strerror or error, path=str(path)
+        ) from error

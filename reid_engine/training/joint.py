@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from ..augment import Views, train_transform
 from ..errors import TrainingDiverged, TrainingStopped
 from ..losses.center import CenterLoss
+from ..messages import gettext_noop as _
 from ..models.reid_model import ReidModel
 from . import checkpoint, parallel
 from .config import TrainConfig
@@ -101,8 +102,13 @@ def train_joint(
             if parallel.anyone(stopped.is_set(), config.device):
                 _save(path, learner)
                 raise TrainingStopped(
-                    f"stopped in epoch {learner.epoch + 1} of {config.epochs}, step {learner.step}; "
-                    f"start the same command again to go on from {path}",
+                    _(
+                        "stopped in epoch %(going)s of %(epochs)s, step %(step)s; start the same command again "
+                        "to go on from %(path)s"
+                    ),
+                    going=learner.epoch + 1,
+                    epochs=config.epochs,
+                    step=learner.step,
                     epoch=learner.epoch,
                     path=str(path),
                 )
@@ -124,11 +130,11 @@ def _require_alive(learner: Learner, images: Tensor) -> None:
     if model.attention.trained_on == "pre":
         features = model.before_neck(features)
     if model.attention.dead_share(features[:, None], features[None]) >= DEAD_FROM:
-        text = (
-            f"diff attention died in epoch {learner.epoch + 1}: no hidden unit fires, its map is the same everywhere; "
+        text = _(
+            "diff attention died in epoch %(epoch)s: no hidden unit fires, its map is the same everywhere; "
             "lower lr, raise warmup_epochs or lower ratio"
         )
-        raise TrainingDiverged(text, epoch=learner.epoch, step=learner.step)
+        raise TrainingDiverged(text, epoch=learner.epoch + 1, step=learner.step)
 
 
 @contextmanager
@@ -189,8 +195,9 @@ def _step(config: TrainConfig, learner: Learner, images: Tensor, labels: Tensor)
     total = torch.stack(list(losses.values())).sum()
     said = {name: float(value.detach()) for name, value in losses.items()} | {"loss": float(total.detach())}
     if not math.isfinite(said["loss"]):
-        text = f"the loss is {said['loss']} in epoch {learner.epoch + 1}, step {learner.step + 1}: {said}"
-        raise TrainingDiverged(f"{text}; lower lr or raise warmup_epochs", epoch=learner.epoch, step=learner.step)
+        text = _("the loss is %(loss)s in epoch %(epoch)s, step %(step)s: %(losses)s; lower lr or raise warmup_epochs")
+        at = {"epoch": learner.epoch + 1, "step": learner.step + 1}
+        raise TrainingDiverged(text, loss=said["loss"], losses=said, **at)
     learner.optimizer.zero_grad()
     learner.center_optimizer.zero_grad()
     total.backward()

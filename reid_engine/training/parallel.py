@@ -16,6 +16,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ..errors import BadConfig
+from ..messages import gettext_noop as _
 from .config import TrainConfig
 
 
@@ -45,8 +46,8 @@ def processes(config: TrainConfig) -> Iterator[TrainConfig]:
         yield config
         return
     if config.people_per_batch % count:
-        text = f"people_per_batch is {config.people_per_batch}; {count} processes cannot share that evenly"
-        raise BadConfig(text, option="people_per_batch")
+        text = _("people_per_batch is %(people)s; %(count)s processes cannot share that evenly")
+        raise BadConfig(text, people=config.people_per_batch, count=count, option="people_per_batch")
     on_gpu = config.device.startswith("cuda")
     device = f"cuda:{os.environ['LOCAL_RANK']}" if on_gpu else config.device
     if on_gpu:

@@ -14,6 +14,7 @@ from ..augment import IMAGENET_MEAN, IMAGENET_STD
 from ..calibration import Calibration, fit_power
 from ..data.records import Dataset
 from ..errors import BadConfig
+from ..messages import gettext_noop as _
 from ..models.reid_model import ReidModel
 from . import checkpoint, parallel
 from .config import PLACES, TrainConfig
@@ -66,7 +67,9 @@ def prepare(config: TrainConfig) -> None:
     try:
         torch.zeros(1, device=config.device)
     except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
-        raise BadConfig(f"device {config.device!r} cannot be used here: {error}", option="device") from error
+        raise BadConfig(
+            _("device %(device)r cannot be used here: %(error)s"), device=config.device, error=error, option="device"
+        ) from error
 
 
 def _validation_parts(config: TrainConfig, dataset: Dataset) -> tuple[Crops, Crops] | None:
@@ -94,8 +97,8 @@ def _resumed(config: TrainConfig, learner: Learner) -> Learner:
     wanted = decisive(config)
     if config.resume and path.exists():
         if parallel.is_first() and options.exists() and json.loads(options.read_text()) != wanted:
-            text = f"{path} belongs to a run with other options ({options}); give another out, or resume=False"
-            raise BadConfig(text, option="resume")
+            text = _("%(path)s belongs to a run with other options (%(options)s); give another out, or resume=False")
+            raise BadConfig(text, path=path, options=options, option="resume")
         learner.restore(checkpoint.load(path))
     if parallel.is_first():
         options.parent.mkdir(parents=True, exist_ok=True)

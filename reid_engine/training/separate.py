@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import TrainingDiverged
+from ..messages import gettext_noop as _
 from ..models.diff_attention import DiffAttention, pairs_within
 from .config import TrainConfig
 from .joint import DEAD_FROM, Progress
@@ -55,7 +56,7 @@ def train_separate(
         candidates = candidates[-1:]
     alive = [item for item in candidates if item.facts["dead_share"] < DEAD_FROM]
     if not alive:
-        raise TrainingDiverged("every diff attention module died (no hidden unit fires); try a smaller module_lrs")
+        raise TrainingDiverged(_("every diff attention module died (no hidden unit fires); try a smaller module_lrs"))
     return max(alive, key=lambda item: item.score)
 
 
@@ -138,7 +139,7 @@ def _step(
     loss = WEIGHT * triplet_loss(config, table, labels, soft=True)
     said = float(loss.detach())
     if not math.isfinite(said):
-        raise TrainingDiverged(f"the module's loss is {said}; try a smaller module_lrs")
+        raise TrainingDiverged(_("the module's loss is %(said)s; try a smaller module_lrs"), said=said)
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()

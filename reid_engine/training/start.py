@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ..errors import BadConfig
+from ..messages import gettext_noop as _
 from ..models import build
 from ..models.osnet import OSNet
 from ..models.reid_model import ReidModel
@@ -50,7 +51,7 @@ def _load_onnx(model: ReidModel, path: str, sample: torch.Tensor) -> None:
     from ..models.onnx_init import load_onnx_osnet
 
     if not isinstance(model.backbone, OSNet):
-        raise BadConfig("an .onnx file can start an osnet backbone only", option="init")
+        raise BadConfig(_("an .onnx file can start an osnet backbone only"), option="init")
     load_onnx_osnet(model.backbone, path, sample)
     model.settle_neck(sample)
 
@@ -58,7 +59,7 @@ def _load_onnx(model: ReidModel, path: str, sample: torch.Tensor) -> None:
 def _load_imagenet(model: ReidModel) -> None:
     load = getattr(model.backbone, "load_imagenet", None)
     if load is None:
-        raise BadConfig("this backbone has no ImageNet weights; leave init empty or give a file", option="init")
+        raise BadConfig(_("this backbone has no ImageNet weights; leave init empty or give a file"), option="init")
     load()
 
 
@@ -69,7 +70,12 @@ def _load_weights(model: ReidModel, path: Path) -> None:
     fitting = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
     missing = [name for name in own if name.startswith("backbone.") and name not in fitting]
     if missing:
-        raise BadConfig(f"{path} does not fit the backbone: {missing[0]} is missing or of another shape", option="init")
+        raise BadConfig(
+            _("%(path)s does not fit the backbone: %(missing)s is missing or of another shape"),
+            path=path,
+            missing=missing[0],
+            option="init",
+        )
     model.load_state_dict(fitting, strict=False)
 
 

@@ -21,6 +21,7 @@ from ..data.records import Dataset
 from ..errors import BadConfig
 from ..evaluation.folder import write_text
 from ..evaluation.metrics import FIGURES, Scores, intervals, paired_intervals
+from ..messages import gettext_noop as _
 from .config import PLACES, TrainConfig, require_one_of
 
 METHODS: dict[str, dict[str, Any]] = {
@@ -94,7 +95,7 @@ def read_plan(plan: str) -> dict[str, dict[str, Any]]:
         shared = found.pop("all", {})
         return {name: {**shared, **options} for name, options in found.items()}
     except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise BadConfig(f"plan {path} cannot be read: {error}", option="plan") from error
+        raise BadConfig(_("plan %(path)s cannot be read: %(error)s"), path=path, error=error, option="plan") from error
 
 
 def tasks_of(plan: dict[str, dict[str, Any]], out: Path, asked: Sequence[str] = ()) -> list[Task]:
@@ -154,12 +155,15 @@ def _kept(path: Path, wanted: dict[str, Any]) -> Row:
         row = Row(**json.loads(path.read_text()))
     except (ValueError, TypeError) as error:
         raise BadConfig(
-            f"{path} holds no row of a table ({error}); delete it or give another out", option="out"
+            _("%(path)s holds no row of a table (%(error)s); delete it or give another out"),
+            path=path,
+            error=error,
+            option="out",
         ) from error
     differ = sorted(name for name in wanted if row.options.get(name) != wanted[name])
     if differ:
-        text = f"{path} was made with another {', '.join(differ)}; delete its folder or give another out"
-        raise BadConfig(text, option="out")
+        text = _("%(path)s was made with another %(differ)s; delete its folder or give another out")
+        raise BadConfig(text, path=path, differ=", ".join(differ), option="out")
     return row
 
 
