@@ -57,10 +57,11 @@ def search_page(user: User, search: Search | None, unit: str = "") -> dict[str, 
 
 
 def _photos(search: Search) -> list[dict[str, Any]]:
-    """The photos of a search as the page keeps them: name, address, quality."""
+    """The photos of a search as the page keeps them: name, address, quality, box."""
     photos = search.photos.all()
     return [
-        {"name": f"photo-{photo.position + 1}", "url": photo_url(photo), "quality": photo.quality} for photo in photos
+        {"name": f"photo-{photo.position + 1}", "url": photo_url(photo), "quality": photo.quality, "box": photo.box}
+        for photo in photos
     ]
 
 

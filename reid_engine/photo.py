@@ -48,6 +48,15 @@ _BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 
 
+class Box(NamedTuple):
+    """A part of an upright photo, in pixels; right and bottom are the first pixels outside."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
 class Limits(NamedTuple):
     """The smallest picture accepted, (width, height) in pixels, and the noun used for it in messages."""
 
@@ -72,15 +81,24 @@ def load_crop(data: bytes) -> Image.Image:
     return _load(data, CROP)
 
 
-def check_photo(data: bytes) -> PhotoQuality:
-    """What an operator should know about a photo before searching with it. Raises BadPhoto as `load_photo`."""
-    return quality_of(load_photo(data))
+def cut_out(image: Image.Image, box: Box | None) -> Image.Image:
+    """The boxed part of a photo, the whole photo without a box; what lies outside of the photo is left away.
+
+    Raises BadPhoto with `data['reason']` too_small where less than 32x64 pixels are left.
+    """
+    if box is None:
+        return image
+    left, top = max(0, box.left), max(0, box.top)
+    part = image.crop((left, top, max(left, min(image.width, box.right)), max(top, min(image.height, box.bottom))))
+    _refuse_small(part, PHOTO)
+    return part
 
 
 def quality_of(image: Image.Image) -> PhotoQuality:
     """Size, sharpness (variance of the Laplacian at 128 pixels height), brightness (0..255) and warnings.
 
-    Warnings are keys: small, blurred, dark, whole_scene (wider than high: probably more than one person in it).
+    Warnings are keys: small, blurred, dark, whole_scene (wider than high: probably more than one person in it),
+    cut_off (hardly higher than wide: a standing person is not on it from head to foot).
     """
     sharpness, brightness = sharpness_of(image), brightness_of(image)
     found = {
@@ -88,6 +106,7 @@ def quality_of(image: Image.Image) -> PhotoQuality:
         "blurred": sharpness < BLURRED,
         "dark": brightness < DARK,
         "whole_scene": image.width > image.height,
+        "cut_off": image.width <= image.height < ASPECT_RANGE[0] * image.width,
     }
     warnings = tuple(key for key, present in found.items() if present)
     return PhotoQuality(image.width, image.height, sharpness, brightness, warnings)

@@ -25,11 +25,11 @@ from citysearch.errors import ServiceError
 from citysearch.gallery.access import get_crop_or_404
 from citysearch.gallery.api import PICTURE_SECONDS
 from citysearch.searches import queries, services
-from citysearch.searches.access import get_search_or_404, get_searchable_unit_or_404, searches_of, user_pk
+from citysearch.searches.access import SEARCHERS, get_search_or_404, get_searchable_unit_or_404, searches_of, user_pk
 from citysearch.searches.explanations import explanation
 from citysearch.searches.gaps import gaps_of, reach_of_last
 from citysearch.searches.models import Search
-from citysearch.searches.photos import photo_file
+from citysearch.searches.photos import photo_file, photo_look
 from citysearch.searches.preview import Scope, search_preview
 from citysearch.searches.refusals import SearchRefused
 from citysearch.searches.serializers import (
@@ -38,6 +38,8 @@ from citysearch.searches.serializers import (
     GapSerializer,
     HitsPageSerializer,
     HitsQuerySerializer,
+    PhotoLookSerializer,
+    PhotoSeenSerializer,
     PreviewSerializer,
     ProblemSerializer,
     ReachQuerySerializer,
@@ -52,6 +54,7 @@ from citysearch.searches.serializers import (
     VerdictGivenSerializer,
     VerdictSerializer,
 )
+from units.access import roles_of
 from units.models import Unit
 
 NOT_FOUND = OpenApiResponse(ProblemSerializer, description="No such search, or none of yours.")
@@ -231,6 +234,24 @@ class SearchViewSet(viewsets.GenericViewSet):
     def _started(self, search: Search) -> Response:
         headers = {"Location": reverse("search-detail", args=[search.pk])}
         return Response(queries.search_state(self._one(search.pk)), status.HTTP_202_ACCEPTED, headers=headers)
+
+
+class PhotoLookView(APIView):
+    """A photo before it is searched with; nothing of it is kept."""
+
+    parser_classes = [MultiPartParser]
+
+    @extend_schema(
+        summary="Look at a photo before a search: its quality, and boxes of the people on it",
+        description="Nothing is kept. `people` are proposals of OpenCV's people detector.",
+        request={"multipart/form-data": PhotoLookSerializer},
+        responses={200: PhotoSeenSerializer, 400: REFUSED, 404: NOT_FOUND},
+    )
+    def post(self, request: Request) -> Response:
+        if not roles_of(request.user) & set(SEARCHERS):
+            raise Http404
+        given = _checked(PhotoLookSerializer, request.data)
+        return Response(photo_look(given["photo"].read(), given["box"]))
 
 
 class TokenView(APIView):

@@ -20,7 +20,7 @@ from citysearch.errors import ServiceError, Unavailable
 from citysearch.gallery.files import disk_full_said, picture_read
 from citysearch.gallery.models import Crop
 from citysearch.searches.models import Search, SearchPhoto
-from citysearch.searches.photos import photo_file, photos_folder
+from citysearch.searches.photos import photo_file, photo_load, photos_folder
 from units.access import User
 
 log = logging.getLogger(__name__)
@@ -56,13 +56,13 @@ def explanation_draw(pk: UUID, crop_id: int, position: int) -> None:
     """Draw one overlay and put it in place; nothing where crop or photo are gone by now."""
     from citysearch.engine import engine_of
     from reid_engine.explain import pair_overlay
-    from reid_engine.photo import load_crop, load_photo
+    from reid_engine.photo import load_crop
 
     photo = SearchPhoto.objects.select_related("search__model_version").filter(search=pk, position=position).first()
     crop = Crop.objects.filter(pk=crop_id).first()
     if photo is None or crop is None or photo.search.model_version is None:
         return
-    seen, shown = load_photo(photo_file(photo).read_bytes()), load_crop(picture_read(crop.image))
+    seen, shown = photo_load(photo), load_crop(picture_read(crop.image))
     sheet = pair_overlay(seen, shown, engine_of(photo.search.model_version).explain(seen, shown))
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG")

@@ -93,6 +93,9 @@ class SearchPhoto(models.Model):
     image = models.CharField(max_length=200)
     sha256 = models.CharField(max_length=64)
     quality = models.JSONField(_("quality"), default=dict)
+    box = models.JSONField(
+        _("box"), null=True, help_text=_("[left, top, right, bottom] in pixels; only this part is compared.")
+    )
 
     class Meta:
         verbose_name = _("photo")

@@ -7,6 +7,7 @@ import io
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -18,7 +19,8 @@ from PIL import Image
 from citysearch.searches.models import Search, SearchPhoto
 from citysearch.searches.refusals import SearchRefused, refused_photo
 from reid_engine.errors import BadPhoto
-from reid_engine.photo import encode_jpeg, load_photo, quality_of
+from reid_engine.people import people_in
+from reid_engine.photo import Box, cut_out, encode_jpeg, load_photo, quality_of
 
 # Below this a photo is kept without loss, so that its features are those of the file that was sent.
 LOSSLESS_PIXELS = 1_000_000
@@ -26,20 +28,45 @@ LOSSLESS_PIXELS = 1_000_000
 
 @dataclass(frozen=True)
 class CheckedPhoto:
-    """A usable photo: `data` carries nothing but pixels, `sha256` is that of the file as it was sent."""
+    """A usable photo: `data` carries nothing but pixels, `sha256` is that of the file as it was sent.
+
+    Compared is the part in `box`, the whole photo without one; `quality` is that of what is compared.
+    """
 
     data: bytes
     suffix: str
     sha256: str
     quality: dict[str, Any]
+    box: Box | None = None
 
 
-def photos_check(files: Sequence[bytes]) -> list[CheckedPhoto]:
-    """Every file as a usable photo. Raises SearchRefused that names the first one that is none."""
+def photo_look(data: bytes, box: Box | None = None) -> dict[str, Any]:
+    """What to know of a photo before searching with it: its size, the quality of what is compared, who is on it.
+
+    `people` are boxes, the surest first. Raises SearchRefused for a file that is no usable photo.
+    """
+    try:
+        image = load_photo(data)
+        quality = quality_of(cut_out(image, box))
+    except BadPhoto as error:
+        raise refused_photo(1, error) from error
+    found = [list(person) for person in people_in(image)]
+    return {"width": image.width, "height": image.height, "quality": asdict(quality), "people": found}
+
+
+def photos_check(files: Sequence[bytes], boxes: Sequence[Box | None] = ()) -> list[CheckedPhoto]:
+    """Every file as a usable photo, with its box where it has one.
+
+    Raises SearchRefused that names the first one that is none, or a box too many.
+    """
     if not 1 <= len(files) <= settings.PHOTOS_MAX:
         message = _("Send 1 to %(most)s photos of the person.") % {"most": settings.PHOTOS_MAX}
         raise SearchRefused("photos_count", message, {"photos": message})
-    return [_checked(number, data) for number, data in enumerate(files, start=1)]
+    if len(boxes) > len(files):
+        more = _("There are more boxes than photos.")
+        raise SearchRefused("boxes_count", more, {"boxes": more})
+    pairs = zip_longest(files, boxes)
+    return [_checked(number, data, box) for number, (data, box) in enumerate(pairs, start=1)]
 
 
 def photos_store(search: Search, photos: Sequence[CheckedPhoto]) -> None:
@@ -55,6 +82,7 @@ def photos_store(search: Search, photos: Sequence[CheckedPhoto]) -> None:
             image=f"photos/{search.pk}/{position}{photo.suffix}",
             sha256=photo.sha256,
             quality=photo.quality,
+            box=photo.box,
         )
         for position, photo in enumerate(photos)
     )
@@ -62,15 +90,21 @@ def photos_store(search: Search, photos: Sequence[CheckedPhoto]) -> None:
 
 def photos_again(search: Search) -> list[CheckedPhoto]:
     """The photos of an earlier search, for another one over them."""
-    return [
-        CheckedPhoto(photo_file(photo).read_bytes(), photo_file(photo).suffix, photo.sha256, photo.quality)
-        for photo in search.photos.all()
-    ]
+    return [_kept(photo) for photo in search.photos.all()]
 
 
 def photos_load(search: Search) -> list[Image.Image]:
-    """The stored photos as upright RGB pictures. Raises BadPhoto for one that can no longer be read."""
-    return [load_photo(photo_file(photo).read_bytes()) for photo in search.photos.all()]
+    """What is compared of the stored photos. Raises BadPhoto for one that can no longer be read."""
+    return [photo_load(photo) for photo in search.photos.all()]
+
+
+def photo_load(photo: SearchPhoto) -> Image.Image:
+    """The boxed part of a stored photo as an upright RGB picture; all of it without a box."""
+    return cut_out(load_photo(photo_file(photo).read_bytes()), box_of(photo))
+
+
+def box_of(photo: SearchPhoto) -> Box | None:
+    return Box(*photo.box) if photo.box else None
 
 
 def photos_remove(pk: UUID) -> None:
@@ -90,14 +124,20 @@ def photo_file(photo: SearchPhoto) -> Path:
     return Path(settings.MEDIA_ROOT) / photo.image
 
 
-def _checked(number: int, data: bytes) -> CheckedPhoto:
+def _kept(photo: SearchPhoto) -> CheckedPhoto:
+    file = photo_file(photo)
+    return CheckedPhoto(file.read_bytes(), file.suffix, photo.sha256, photo.quality, box_of(photo))
+
+
+def _checked(number: int, data: bytes, box: Box | None) -> CheckedPhoto:
     try:
         image = load_photo(data)
+        quality = quality_of(cut_out(image, box))
     except BadPhoto as error:
         raise refused_photo(number, error) from error
     suffix = ".png" if image.width * image.height <= LOSSLESS_PIXELS else ".jpg"
     bare = _as_png(image) if suffix == ".png" else encode_jpeg(image)
-    return CheckedPhoto(bare, suffix, hashlib.sha256(data).hexdigest(), asdict(quality_of(image)))
+    return CheckedPhoto(bare, suffix, hashlib.sha256(data).hexdigest(), asdict(quality), box)
 
 
 def _as_png(image: Image.Image) -> bytes:

@@ -195,7 +195,8 @@ def _notice(search: Search) -> dict[str, str] | None:
 
 
 def _photo_dict(photo: SearchPhoto) -> dict[str, Any]:
-    return {"position": photo.position, "url": photo_url(photo), "sha256": photo.sha256, "quality": photo.quality}
+    facts = {name: getattr(photo, name) for name in ("position", "sha256", "quality", "box")}
+    return facts | {"url": photo_url(photo)}
 
 
 def _verdict_dict(verdict: Verdict) -> dict[str, Any]:

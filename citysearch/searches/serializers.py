@@ -11,8 +11,10 @@ from rest_framework import serializers
 
 from citysearch.searches.models import Search, Verdict
 from citysearch.searches.queries import COLLAPSES, SORTS
+from reid_engine.photo import Box
 
 VERDICTS_AT_ONCE = 500
+BOX_PIXELS = 1_000_000
 
 
 class TextJSONField(serializers.JSONField):
@@ -38,6 +40,34 @@ class ConditionsField(TextJSONField):
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
             raise serializers.ValidationError(_("A list of sensor conditions is needed, each {kind, op, value}."))
         return value
+
+
+class BoxField(TextJSONField):
+    """[left, top, right, bottom] in whole pixels of the upright photo."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        value = super().to_internal_value(data)
+        return None if value is None else box_checked(value)
+
+
+class BoxesField(TextJSONField):
+    """One box or null per photo, in the photos' order."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        value = super().to_internal_value(data)
+        if not isinstance(value, list):
+            raise serializers.ValidationError(_("A list is needed: a box or null for each photo."))
+        return [None if box is None else box_checked(box) for box in value]
+
+
+def box_checked(value: object) -> Box:
+    """Four whole numbers that enclose something."""
+    sides = value if isinstance(value, list) else []
+    whole = len(sides) == 4 and all(type(side) is int and abs(side) <= BOX_PIXELS for side in sides)
+    box = Box(*sides) if whole else Box(0, 0, 0, 0)
+    if box.left >= box.right or box.top >= box.bottom:
+        raise serializers.ValidationError(_("A box is [left, top, right, bottom] in whole pixels of the photo."))
+    return box
 
 
 class ScopeSerializer(serializers.Serializer):
@@ -78,6 +108,11 @@ class SearchStartSerializer(ScopeSerializer):
         max_length=settings.PHOTOS_MAX,
         help_text=_("1 to 5 JPEG, PNG or WEBP pictures of the person."),
     )
+    boxes = BoxesField(
+        required=False,
+        help_text=_("JSON list: for each photo [left, top, right, bottom] in pixels of the upright photo, or null; "
+                    "only what is inside is compared."),
+    )  # fmt: skip
     purpose = serializers.CharField(max_length=300)
     case = serializers.CharField(max_length=80)
 
@@ -117,11 +152,33 @@ class ExplanationQuerySerializer(serializers.Serializer):
     photo = serializers.IntegerField(required=False, default=0, min_value=0, max_value=99)
 
 
+class PhotoLookSerializer(serializers.Serializer):
+    """A photo to be looked at before a search."""
+
+    photo = serializers.FileField(help_text=_("A JPEG, PNG or WEBP picture."))
+    box = BoxField(required=False, default=None, help_text=_("[left, top, right, bottom]: the part to be compared."))
+
+
+class PhotoSeenSerializer(serializers.Serializer):
+    """What to know of a photo before searching with it."""
+
+    width = serializers.IntegerField(help_text=_("Of the upright photo, in pixels."))
+    height = serializers.IntegerField()
+    quality = serializers.DictField(help_text=_("Of what is compared; warnings: small, blurred, dark, cut_off ..."))
+    people = serializers.ListField(
+        child=serializers.ListField(child=serializers.IntegerField(), min_length=4, max_length=4),
+        help_text=_("Proposed boxes, the surest first."),
+    )
+
+
 class PhotoSerializer(serializers.Serializer):
     position = serializers.IntegerField()
     url = serializers.CharField()
     sha256 = serializers.CharField(help_text=_("Of the file as it was sent."))
     quality = serializers.DictField()
+    box = serializers.ListField(
+        child=serializers.IntegerField(), allow_null=True, help_text=_("The part that is compared; null: all of it.")
+    )
 
 
 class PeriodSerializer(serializers.Serializer):

@@ -1,7 +1,7 @@
 from django.urls import URLPattern, URLResolver, path
 
 from citysearch.gallery.api import AnyAccept
-from citysearch.searches.api import SearchViewSet, TokenView
+from citysearch.searches.api import PhotoLookView, SearchViewSet, TokenView
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("searches/", SearchViewSet.as_view({"get": "list", "post": "create"}), name="search-list"),
@@ -36,5 +36,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
         SearchViewSet.as_view({"get": "explanation"}, content_negotiation_class=AnyAccept),
         name="search-explanation",
     ),
+    path("photos/look/", PhotoLookView.as_view(), name="photo-look"),
     path("token/", TokenView.as_view(), name="token"),
 ]

@@ -75,10 +75,15 @@ The schema lies at `/api/schema/`, with a page to try it at `/api/docs/`.
 
 A search, from photo to path:
 
-    POST /api/v1/searches/                        photos (1 to 5 files), unit, from, to, purpose, case, conditions
+    POST /api/v1/searches/                        photos (1 to 5 files), boxes, unit, from, to, purpose, case, conditions
     GET  /api/v1/searches/{id}/                   until state is done, cancelled or failed
     GET  /api/v1/searches/{id}/hits/              ?collapse=none gives every crop instead of bursts
     GET  /api/v1/searches/{id}/trajectory.geojson
+
+A photo that shows more than the person is sent with a box: `boxes` is a JSON list with `[left, top, right, bottom]` or
+`null` for each photo, in pixels of the upright photo (turned as its EXIF says). Only what is inside is compared; the
+whole photo and its box are kept with the search. `POST /api/v1/photos/look/` (`photo`, `box`) says before a search what
+is wrong with a photo (`small`, `blurred`, `dark`, `cut_off`, `whole_scene`) and proposes boxes of the people on it.
 
 """
 

@@ -14,7 +14,7 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "citysearch.settings"
 import citysearch.wsgi
 from django.urls import get_resolver
 get_resolver().url_patterns
-unwanted = ("torch", "osgeo", "django.contrib.gis.gdal", "matplotlib", "onnxruntime")
+unwanted = ("torch", "osgeo", "django.contrib.gis.gdal", "matplotlib", "onnxruntime", "cv2")
 print([name for name in unwanted if name in sys.modules])
 """
 

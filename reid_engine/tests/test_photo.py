@@ -20,8 +20,9 @@ from reid_engine.errors import BadPhoto
 from reid_engine.photo import (
     GROUND,
     MAX_BYTES,
+    Box,
     brightness_of,
-    check_photo,
+    cut_out,
     encode_jpeg,
     enhance,
     load_crop,
@@ -153,16 +154,28 @@ def test_every_colour_mode_is_brought_to_rgb(mode: str) -> None:
 
 
 def test_a_good_photo_has_no_warnings() -> None:
-    quality = check_photo(saved(person()))
+    quality = quality_of(load_photo(saved(person())))
     assert (quality.width, quality.height, quality.warnings) == (96, 192, ())
 
 
 def test_each_weakness_of_a_photo_is_named() -> None:
-    assert check_photo(saved(person(40, 80), "PNG")).warnings == ("small",)
-    assert "dark" in check_photo(saved(person(light=0.2))).warnings
-    assert "whole_scene" in check_photo(saved(person(400, 300))).warnings
+    assert quality_of(load_photo(saved(person(40, 80), "PNG"))).warnings == ("small",)
+    assert "dark" in quality_of(load_photo(saved(person(light=0.2)))).warnings
+    assert "whole_scene" in quality_of(load_photo(saved(person(400, 300)))).warnings
     soft = person().resize((8, 16)).resize((96, 192), Image.Resampling.BICUBIC)
-    assert check_photo(saved(soft)).warnings == ("blurred",)
+    assert quality_of(load_photo(saved(soft))).warnings == ("blurred",)
+    assert quality_of(person(96, 110)).warnings == ("cut_off",)
+
+
+def test_the_boxed_part_of_a_photo_is_cut_out_and_never_reaches_beyond_it() -> None:
+    photo = person(300, 200)
+    assert cut_out(photo, None) is photo
+    assert cut_out(photo, Box(10, 20, 90, 180)).size == (80, 160)
+    assert cut_out(photo, Box(-50, -50, 60, 900)).tobytes() == photo.crop((0, 0, 60, 200)).tobytes()
+    for nothing in (Box(0, 0, 20, 200), Box(500, 0, 600, 200), Box(0, -90, 100, -10)):
+        with pytest.raises(BadPhoto) as refused:
+            cut_out(photo, nothing)
+        assert refused.value.data["reason"] == "too_small"
 
 
 @pytest.mark.parametrize("scale", [1, 2, 6])

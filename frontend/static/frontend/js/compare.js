@@ -5,6 +5,7 @@ import { decimal, fullTime, likelihoodWords, odds, outOf100, place } from "./for
 import { gettext, interpolate } from "./i18n.js";
 import { app, byId, cropUrl, element } from "./page.js";
 import { move, press, selected } from "./hits.js";
+import { viewOf } from "./photos.js";
 import { get, watch } from "./store.js";
 import { judge } from "./verdicts.js";
 
@@ -27,7 +28,7 @@ function render() {
   if (!hit) return;
   const photos = get("photos");
   byId("compare-title").textContent = `${likelihoodWords(hit.likelihood)} · ${odds(hit.likelihood)}`;
-  byId("compare-query").src = photos[photo % photos.length]?.url ?? "";
+  byId("compare-query").src = viewOf(photos[photo % photos.length]);
   facts(hit);
   burst(hit);
   showCrop(hit);

@@ -4,6 +4,7 @@ import { cropOf, pictureOf, placeOf, turnOn } from "./crops.js";
 import { fullTime, likelihoodWords, number, odds, outOf100, percent, place, seconds, shortPath, tone } from "./format.js";
 import { gettext, interpolate, ngettext } from "./i18n.js";
 import { app, byId, calm, show } from "./page.js";
+import { viewOf } from "./photos.js";
 import { get, set, watch } from "./store.js";
 import { judge, pendingOf } from "./verdicts.js";
 
@@ -71,7 +72,7 @@ function make(hit) {
   return card;
 }
 
-const queryPhoto = () => get("photos")[0]?.url ?? "";
+const queryPhoto = () => viewOf(get("photos")[0]);
 
 function fill(card, hit, index, stop) {
   const level = tone(hit.likelihood);

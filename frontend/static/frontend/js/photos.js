@@ -1,22 +1,27 @@
 // Photos of the person: dropped, pasted, chosen, or taken from the samples.
 
-import { picture } from "./api.js";
+import { picture, send } from "./api.js";
+import { askBox } from "./boxes.js";
 import { gettext, interpolate } from "./i18n.js";
-import { app, byId, cropUrl, element, icon, show } from "./page.js";
+import { announce, app, byId, cropUrl, element, icon, show } from "./page.js";
 import { get, set, watch } from "./store.js";
 
 const WARNINGS = {
   small: gettext("small"),
   blurred: gettext("blurred"),
   dark: gettext("dark"),
+  cut_off: gettext("cut off"),
   whole_scene: gettext("whole scene?"),
 };
 const WARNING_HELP = {
   small: gettext("Fewer than 64x128 pixels: details of the clothing are missing."),
   blurred: gettext("The photo is blurred; a sharper one finds more."),
   dark: gettext("The photo is dark; it is brightened before it is compared."),
+  cut_off: gettext("Hardly higher than wide: a person from head to foot finds more."),
   whole_scene: gettext("Wider than high: cut out the person, or everybody in it is compared."),
 };
+// A person who fills more of a photo than this needs no box.
+const FILLS = 0.5;
 const most = Number(app.dataset.photosMax);
 
 export function complain(text) {
@@ -70,46 +75,107 @@ function remove(url) {
 export function files() {
   return Promise.all(
     get("photos").map(async (photo, index) => {
-      const blob = photo.blob ?? (await picture(photo.url));
+      const blob = await blobOf(photo);
       return new File([blob], photo.name || `photo-${index}`, { type: blob.type });
     }),
   );
 }
 
-/** What can be told of a photo before it is sent: its size and shape. */
-async function inspect(photo) {
-  if (photo.quality || !photo.blob) return;
-  const bitmap = await createImageBitmap(photo.blob).catch(() => null);
-  if (!bitmap) return;
-  const { width, height } = bitmap;
-  const warnings = [];
-  if (width < 64 || height < 128) warnings.push("small");
-  if (width > height) warnings.push("whole_scene");
-  photo.quality = { width, height, warnings };
-  bitmap.close();
+/** What is compared of a photo, as a picture. */
+export const viewOf = (photo) => photo?.view ?? photo?.url ?? "";
+
+/** Ask the server about a new photo: why it may be poor, and who is on it. */
+function inspect(photo) {
+  if (photo.box && !photo.view) cut(photo);
+  if (photo.quality || photo.sample || photo.asked) return;
+  photo.asked = look(photo).then(() => propose(photo), () => {});
+}
+
+async function look(photo) {
+  const body = new FormData();
+  body.append("photo", await blobOf(photo), photo.name);
+  if (photo.box) body.append("box", JSON.stringify(photo.box));
+  Object.assign(photo, await send("photos/look/", body));
   render();
+}
+
+/** One person in a larger scene is boxed at once; among several the operator chooses. */
+function propose(photo) {
+  const [person, ...others] = photo.people;
+  if (!person || photo.box || !get("photos").includes(photo)) return;
+  const share = ((person[2] - person[0]) * (person[3] - person[1])) / (photo.width * photo.height);
+  if (share > FILLS) return;
+  if (others.length) announce(gettext("Several people are on the photo. Choose one: open the photo."));
+  else setBox(photo, person).then(() => announce(gettext("One person was found on the photo and boxed. Open the photo to change the box.")));
+}
+
+async function setBox(photo, box) {
+  Object.assign(photo, { box, view: undefined });
+  if (box) await cut(photo);
+  await look(photo).catch((error) => complain(error.message));
+  set("photos", get("photos"));
+}
+
+/** The boxed part of a photo as a picture of its own. */
+async function cut(photo) {
+  const [left, top, right, bottom] = photo.box;
+  const bitmap = await createImageBitmap(await blobOf(photo), left, top, right - left, bottom - top);
+  const canvas = element("canvas", { width: bitmap.width, height: bitmap.height });
+  canvas.getContext("2d").drawImage(bitmap, 0, 0);
+  photo.view = URL.createObjectURL(await new Promise((done) => canvas.toBlob(done)));
+  set("photos", get("photos"));
+}
+
+async function blobOf(photo) {
+  photo.blob ??= await picture(photo.url);
+  return photo.blob;
+}
+
+/** Show a photo in full, to draw, move or drop its box. */
+async function openBox(photo) {
+  complain("");
+  try {
+    if (!photo.people) await look(photo);
+  } catch (error) {
+    return complain(error.message);
+  }
+  const box = await askBox(photo);
+  if (box !== undefined) await setBox(photo, box);
+  return undefined;
 }
 
 function render() {
   const list = byId("photos");
+  const focus = [...list.children].indexOf(document.activeElement.closest(".photo"));
   list.replaceChildren(...get("photos").map(preview));
+  list.children[focus]?.querySelector("button").focus();
+  byId("photo-notes").replaceChildren(...get("photos").flatMap(notes));
   for (const button of document.querySelectorAll(".sample")) {
     const taken = get("photos").some((photo) => photo.url === button.dataset.url);
     button.setAttribute("aria-pressed", String(taken));
   }
 }
 
+const named = (index) => interpolate(gettext("Photo %(n)s"), { n: index + 1 });
+
 function preview(photo, index) {
-  const text = interpolate(gettext("Photo %(n)s"), { n: index + 1 });
-  const button = element("button", { type: "button", title: gettext("Remove"), "aria-label": `${gettext("Remove")}: ${text}` }, icon("cross"));
+  const text = named(index);
+  const open = element("button", { type: "button", class: "photo-open", title: gettext("Box and quality") }, element("img", { src: viewOf(photo), alt: text }));
+  open.addEventListener("click", () => openBox(photo));
+  const button = element("button", { type: "button", class: "photo-remove", title: gettext("Remove"), "aria-label": `${gettext("Remove")}: ${text}` }, icon("cross"));
   button.addEventListener("click", () => remove(photo.url));
-  const item = element("li", { class: "photo" }, element("img", { src: photo.url, alt: text }), button);
+  const item = element("li", { class: "photo" }, open, button);
   const warnings = photo.quality?.warnings ?? [];
-  if (warnings.length) {
-    const words = warnings.map((key) => WARNINGS[key] ?? key).join(", ");
-    item.append(element("span", { class: "quality", title: warnings.map((key) => WARNING_HELP[key] ?? key).join(" "), text: words }));
-  }
+  if (warnings.length) item.append(element("span", { class: "quality", text: warnings.map((key) => WARNINGS[key] ?? key).join(", ") }));
   return item;
+}
+
+/** Why a photo is poor, in a sentence each; and the way to the box where that helps. */
+function notes(photo, index) {
+  const warnings = photo.quality?.warnings ?? [];
+  const lines = warnings.map((key) => WARNING_HELP[key] ?? key);
+  if (!photo.box && photo.people?.length > 1) lines.unshift(interpolate(gettext("%(n)s people are on it: choose one."), { n: photo.people.length }));
+  return lines.map((line) => element("li", {}, icon("warn"), element("b", { text: named(index) }), ` ${line}`));
 }
 
 export function start() {

@@ -10,7 +10,7 @@ import { get } from "./store.js";
 import { choose } from "./units.js";
 
 const form = byId("query");
-const PLACES = { area: "unit", from: "from", to: "from", period: "from", period_from: "from", period_to: "from", conditions: "conditions", photos: "photos", unit: "unit", purpose: "purpose", case: "case" };
+const PLACES = { area: "unit", from: "from", to: "from", period: "from", period_from: "from", period_to: "from", conditions: "conditions", photos: "photos", boxes: "photos", unit: "unit", purpose: "purpose", case: "case" };
 
 function complain(name, text) {
   const place = byId(`${PLACES[name] ?? "form"}-error`);
@@ -69,6 +69,8 @@ export function asked() {
 async function body() {
   const data = new FormData();
   for (const file of await photos.files()) data.append("photos", file);
+  const boxes = get("photos").map((photo) => photo.box ?? null);
+  if (boxes.some(Boolean)) data.append("boxes", JSON.stringify(boxes));
   if (get("area")) data.append("area", JSON.stringify(get("area")));
   else data.append("unit", get("unit").id);
   for (const name of ["from", "to", "purpose", "case"]) {

@@ -1,6 +1,7 @@
 // The search page: starts its parts. Each part owns its elements and watches the store for what it shows.
 
 import * as area from "./area.js";
+import * as boxes from "./boxes.js";
 import * as compare from "./compare.js";
 import * as hits from "./hits.js";
 import * as itinerary from "./itinerary.js";
@@ -18,5 +19,5 @@ import * as unitPanel from "./unit_panel.js";
 import * as units from "./units.js";
 import * as verdicts from "./verdicts.js";
 
-for (const part of [photos, hits, verdicts, compare, map, path, itinerary, reach, timeline, unitPanel, tabs, keys, query, units, area, scope, run]) part.start();
+for (const part of [boxes, photos, hits, verdicts, compare, map, path, itinerary, reach, timeline, unitPanel, tabs, keys, query, units, area, scope, run]) part.start();
 document.documentElement.dataset.ready = "true";
