@@ -75,7 +75,7 @@ The schema lies at `/api/schema/`, with a page to try it at `/api/docs/`.
 
 A search, from photo to path:
 
-    POST /api/v1/searches/                        photos (1 to 5 files), boxes, unit, from, to, purpose, case, conditions
+    POST /api/v1/searches/                        photos (1 to 5), boxes, unit, from, to, purpose, case, conditions
     GET  /api/v1/searches/{id}/                   until state is done, cancelled or failed
     GET  /api/v1/searches/{id}/hits/              ?collapse=none gives every crop instead of bursts
     GET  /api/v1/searches/{id}/trajectory.geojson
