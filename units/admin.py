@@ -15,6 +15,7 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 from import_export import fields, resources
 from import_export.admin import ImportExportModelAdmin
 from import_export.widgets import ForeignKeyWidget
@@ -27,19 +28,21 @@ from units.admin_rights import ServiceAdmin, SubtreeAdmin, administered_paths, a
 from units.files import layout_of
 from units.forms import CameraForm, GridForm, ImportForm, MembershipForm, UnitForm
 from units.imports import ImportReport
+from units.kept import file_forget, file_keep, kept_file
 from units.models import Camera, Indicator, Level, Membership, Role, SensorReading, Unit
+from units.previews import preview, preview_media
 from units.queries import camera_counts
 from units.tree import below, children, parent_of, unit_path
 from units.widgets import module
 
 
 class ImportingAdmin(admin.ModelAdmin):
-    """A page on which a file is imported by a service, checked first, with its report below the form."""
+    """A page on which a file is looked at, then imported by a service, with what becomes of each line below it."""
 
     import_help: Any = ""
 
-    def imported(self, file: Any, dry_run: bool, within: QuerySet[Unit] | None) -> ImportReport:
-        """Import the file through a service."""
+    def imported(self, name: str, file: Any, dry_run: bool, within: QuerySet[Unit] | None) -> ImportReport:
+        """Import the file of this name through a service."""
         raise TypeError(f"{type(self).__name__} imports nothing")
 
     def get_urls(self) -> list[Any]:
@@ -47,25 +50,49 @@ class ImportingAdmin(admin.ModelAdmin):
         return [path("import-file/", self.admin_site.admin_view(self.import_view), name=name), *super().get_urls()]
 
     def import_view(self, request: HttpRequest) -> HttpResponse:
+        """Without a file: ask for one. With one: keep it, and show what it would do. With its token: do it."""
         if not self.has_add_permission(request):
             raise PermissionDenied
+        token = request.POST.get("kept", "")
         form = ImportForm(request.POST or None, request.FILES or None)
-        report = self._report(request, form) if form.is_valid() else None
+        report = None
+        try:
+            if token:
+                form, report = ImportForm(), self._done(request, token)
+            elif form.is_valid():
+                token, report = self._looked_at(request, form.cleaned_data["file"])
+        except ServiceError as error:
+            messages.error(request, error.message) if token else form.add_error("file", error.message)
+        return self._import_page(request, form, report, token)
+
+    def _looked_at(self, request: HttpRequest, file: Any) -> tuple[str, ImportReport]:
+        report = self.imported(file.name, file, True, self._within(request))
+        file.seek(0)
+        return file_keep(file, request.user.pk), report
+
+    def _done(self, request: HttpRequest, token: str) -> ImportReport:
+        with kept_file(token, request.user.pk) as (name, file):
+            report = self.imported(name, file, False, self._within(request))
+        file_forget(token)
+        count = report.added + report.changed
+        words = ngettext("%(count)d line was imported.", "%(count)d lines were imported.", count)
+        messages.success(request, words % {"count": count})
+        return report
+
+    def _import_page(
+        self, request: HttpRequest, form: ImportForm, report: ImportReport | None, token: str
+    ) -> HttpResponse:
         context = {
-            **self.admin_site.each_context(request), "opts": self.opts, "form": form, "report": report,
+            **self.admin_site.each_context(request), "opts": self.opts, "form": form, "kept": token,
             "title": _("Import %(rows)s") % {"rows": self.opts.verbose_name_plural}, "import_help": self.import_help,
-            "media": self.media,
+            "media": self.media + preview_media(), "preview": report and preview(report, self.model),
         }  # fmt: skip
         return TemplateResponse(request, "units/admin/import.html", context)
 
-    def _report(self, request: HttpRequest, form: ImportForm) -> dict[str, Any] | None:
+    @staticmethod
+    def _within(request: HttpRequest) -> QuerySet[Unit] | None:
         paths = administered_paths(request)
-        within = None if paths is None else Unit.objects.filter(below(paths))
-        try:
-            return self.imported(form.cleaned_data["file"], form.cleaned_data["dry_run"], within).as_dict()
-        except ServiceError as error:
-            form.add_error("file", error.message)
-            return None
+        return None if paths is None else Unit.objects.filter(below(paths))
 
 
 @admin.register(Unit)
@@ -147,8 +174,8 @@ class UnitAdmin(ImportingAdmin, ServiceAdmin, TreeAdmin):
         }  # fmt: skip
         return TemplateResponse(request, "units/admin/grid.html", context)
 
-    def imported(self, file: Any, dry_run: bool, within: QuerySet[Unit] | None) -> ImportReport:
-        return services.units_import(file, layout_of(file.name), dry_run, within)
+    def imported(self, name: str, file: Any, dry_run: bool, within: QuerySet[Unit] | None) -> ImportReport:
+        return services.units_import(file, layout_of(name), dry_run, within)
 
     def remove(self, obj: Unit) -> None:
         # A unit chosen together with one above it has gone with that one.
@@ -220,7 +247,7 @@ class CameraAdmin(ImportingAdmin, ServiceAdmin):
     def unit_name(self, camera: Camera) -> str:
         return unit_path(camera.unit) if camera.pk else str(_("computed from the place"))
 
-    def imported(self, file: Any, dry_run: bool, within: QuerySet[Unit] | None) -> ImportReport:
+    def imported(self, name: str, file: Any, dry_run: bool, within: QuerySet[Unit] | None) -> ImportReport:
         return services.cameras_import(file, dry_run, within)
 
     def remove(self, obj: Camera) -> None:

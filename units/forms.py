@@ -94,10 +94,9 @@ class MembershipForm(ServiceForm):
 
 
 class ImportForm(forms.Form):
-    """A file of units or cameras; the first try changes nothing unless asked to."""
+    """A file of units or cameras, or the token of one that was looked at."""
 
     file = forms.FileField(label=_("file"))
-    dry_run = forms.BooleanField(label=_("check only, change nothing"), required=False, initial=True)
 
 
 class GridForm(forms.Form):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO, Any, Literal, NamedTuple
 
-from django.db import transaction
+from django.db import models, transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
@@ -17,28 +17,74 @@ from units.codes import significant_prefix
 from units.geo import SIDES, GridIndex, no_grid
 from units.models import Camera, Level, Unit
 
+Fate = Literal["refused", "changed", "added", "unchanged"]
+
+
+class Change(NamedTuple):
+    """A field of a known row that an import gives another value; areas are too long to be told."""
+
+    field: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """What becomes of one line of a file. `geometry` is GeoJSON where the line has a place that could be read."""
+
+    line: int
+    code: str
+    fate: Fate
+    name: str = ""
+    where: str = ""
+    message: str = ""
+    changes: tuple[Change, ...] = ()
+    geometry: dict[str, Any] | None = None
+
 
 @dataclass
 class ImportReport:
-    """What an import did, or (dry_run) would do. `errors` holds (line, name, message) of what was refused."""
+    """What an import did, or (dry_run) would do, line by line."""
 
     dry_run: bool = False
-    added: int = 0
-    changed: int = 0
-    unchanged: int = 0
-    errors: list[tuple[int, str, str]] = field(default_factory=list)
+    rows: list[Line] = field(default_factory=list)
+
+    def note(self, row: files.Row, fate: Fate, **facts: Any) -> None:
+        """Note what becomes of a row: facts are the other fields of a Line."""
+        values = {"name": row.values.get("name", ""), **facts}
+        self.rows.append(Line(row.line, str(row.values.get("code", "")), fate, **values))
+
+    def refuse(self, row: files.Row, error: object, geometry: dict[str, Any] | None = None) -> None:
+        """Note that a row was not taken, and why."""
+        self.note(row, "refused", message=str(error), geometry=geometry)
+
+    def count(self, fate: Fate) -> int:
+        return sum(line.fate == fate for line in self.rows)
+
+    @property
+    def added(self) -> int:
+        return self.count("added")
+
+    @property
+    def changed(self) -> int:
+        return self.count("changed")
+
+    @property
+    def unchanged(self) -> int:
+        return self.count("unchanged")
+
+    @property
+    def errors(self) -> list[tuple[int, str, str]]:
+        """(line, code, message) of what was refused, by line."""
+        return sorted((line.line, line.code, line.message) for line in self.rows if line.fate == "refused")
 
     @property
     def total(self) -> int:
-        return self.added + self.changed + self.unchanged + len(self.errors)
-
-    def refuse(self, line: int, name: object, error: object) -> None:
-        """Note that a line was not taken, and why."""
-        self.errors.append((line, str(name), str(error)))
+        return len(self.rows)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: `lines` says what was refused: line, name and message."""
-        lines = [{"line": line, "name": name, "message": message} for line, name, message in sorted(self.errors)]
+        lines = [{"line": line, "name": code, "message": message} for line, code, message in self.errors]
         return {
             "dry_run": self.dry_run, "total": self.total, "added": self.added, "changed": self.changed,
             "unchanged": self.unchanged, "refused": len(lines), "lines": lines,
@@ -74,9 +120,9 @@ def _taken(rows: Iterable[files.Row], report: ImportReport) -> Iterator[files.Ro
     for row in rows:
         code = row.values.get("code", "")
         if row.error:
-            report.refuse(row.line, code, row.error)
+            report.refuse(row, row.error)
         elif code in seen:
-            report.refuse(row.line, code, _("The code is already in line %(line)d.") % {"line": seen[code]})
+            report.refuse(row, _("The code is already in line %(line)d.") % {"line": seen[code]})
         else:
             seen[code] = row.line
             yield row
@@ -99,19 +145,19 @@ class _UnitImport:
             try:
                 self._take(row)
             except ServiceError as error:
-                self.report.refuse(row.line, row.values["code"], error.message)
+                self.report.refuse(row, error.message)
         if not self.report.dry_run:
             tree.units_add_bulk(list(self.new.values()))
-        self.report.added = len(self.new)
 
     def _take(self, row: files.Row) -> None:
         known = self.units.get(row.values["code"])
         if known is not None and known.pk:
-            self._change(known, row.values)
+            self._change(known, row)
         else:
-            self._add(row.values)
+            self._add(row)
 
-    def _add(self, given: Mapping[str, Any]) -> None:
+    def _add(self, row: files.Row) -> None:
+        given = row.values
         parent = self._parent(given)
         values = {"free_code": False, "polygon": None, **given}
         values.pop("parent", None)
@@ -121,8 +167,10 @@ class _UnitImport:
             self.within.add(unit.code)
         parent_key = parent.code if parent else None
         self.new[unit.code] = {**values, "polygon": unit.polygon, "key": unit.code, "parent_key": parent_key}
+        self.report.note(row, "added", where=parent.name if parent else "", geometry=unit.polygon)
 
-    def _change(self, unit: Unit, values: Mapping[str, Any]) -> None:
+    def _change(self, unit: Unit, row: files.Row) -> None:
+        values = row.values
         self._refuse_outside(unit)
         if values["level"] != unit.level:
             raise tree.BadTree(_("The unit exists and is a %(level)s.") % {"level": Level(unit.level).label})
@@ -131,9 +179,10 @@ class _UnitImport:
         if values.get("polygon"):
             tree.polygon_set(unit, values["polygon"])
         if before == (unit.name, unit.polygon):
-            self.report.unchanged += 1
+            self.report.note(row, "unchanged", geometry=unit.polygon)
             return
-        self.report.changed += 1
+        changes = _changes(unit, {"name": before[0], "polygon": before[1]})
+        self.report.note(row, "changed", changes=changes, geometry=unit.polygon)
         if not self.report.dry_run:
             unit.save(update_fields=["name", "polygon", *SIDES])
 
@@ -178,37 +227,57 @@ class _CameraImport:
         new = [camera for row in rows if (camera := self._take(row)) is not None]
         if not self.report.dry_run:
             Camera.objects.bulk_create(new, batch_size=500)
-        self.report.added = len(new)
 
     def _take(self, row: files.Row) -> Camera | None:
+        """The camera of a row, when it is a new one."""
+        camera = None
         try:
-            known = self.known.get(row.values["code"])
-            camera = self._placed(row.values)
-            if known is None:
-                return camera
-            self._change(known, camera, row.values)
+            camera = camera_from(row.values)
+            self._place(camera)
+            known = self.known.get(camera.code)
+            if known is not None:
+                self._change(known, camera, row)
+                return None
         except ServiceError as error:
-            self.report.refuse(row.line, row.values["code"], error.message)
-        return None
+            self.report.refuse(row, error.message, _point(camera))
+            return None
+        self.report.note(row, "added", where=str(camera.unit), geometry=_point(camera))
+        return camera
 
-    def _placed(self, values: Mapping[str, Any]) -> Camera:
-        camera = camera_from(values)
+    def _place(self, camera: Camera) -> None:
         place = (camera.longitude, camera.latitude)
         grid = self.grids.at([place])[0]
         if grid is None or (self.within is not None and grid.pk not in self.within):
             raise no_grid(*place)
         camera.unit = grid
-        return camera
 
-    def _change(self, known: Camera, camera: Camera, values: Mapping[str, Any]) -> None:
+    def _change(self, known: Camera, camera: Camera, row: files.Row) -> None:
         if self.within is not None and known.unit_id not in self.within:
             raise ServiceError(_("The code %(code)s is taken.") % {"code": known.code})
-        names = [name for name in (*CAMERA_FIELDS, "longitude", "latitude") if name in values]
-        if all(getattr(known, name) == getattr(camera, name) for name in names):
-            self.report.unchanged += 1
-            return
+        names = [name for name in (*CAMERA_FIELDS, "longitude", "latitude") if name in row.values]
+        before = {name: getattr(known, name) for name in names}
         for name in (*names, "unit"):
             setattr(known, name, getattr(camera, name))
-        self.report.changed += 1
-        if not self.report.dry_run:
+        changes = _changes(known, before)
+        facts = {"where": str(camera.unit), "changes": changes, "geometry": _point(camera)}
+        self.report.note(row, "changed" if changes else "unchanged", **facts)
+        if changes and not self.report.dry_run:
             known.save()
+
+
+def _changes(row: models.Model, before: Mapping[str, Any]) -> tuple[Change, ...]:
+    """What differs between the fields of a row and what they were before."""
+    pairs = [(name, before[name], getattr(row, name)) for name in before]
+    return tuple(Change(name, _short(old), _short(new)) for name, old, new in pairs if old != new)
+
+
+def _short(value: object) -> str:
+    if value is None or isinstance(value, dict):
+        return ""
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
+
+
+def _point(camera: Camera | None) -> dict[str, Any] | None:
+    if camera is None:
+        return None
+    return {"type": "Point", "coordinates": [camera.longitude, camera.latitude]}

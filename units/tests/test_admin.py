@@ -1,6 +1,7 @@
 """The administrator's pages of units, cameras, data and people."""
 
 import io
+import json
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -223,15 +224,46 @@ def test_the_map_editors_bring_their_scripts_and_nothing_inline(staff, cameras):
         assert "<style" not in page and " onclick=" not in page and 'type="module"' in page
 
 
-def test_files_are_imported_on_a_page_with_a_report(staff, city):
-    table = b"code,name,longitude,latitude,free_code\nk1,Quay,120.03,30.005,1\nk2,Sea,10,10,1\n"
-    address = reverse("admin:units_camera_import")
-    page = staff.post(address, {"file": SimpleUploadedFile("c.csv", table), "dry_run": "on"})
-    assert page.context["report"]["added"] == 1 and not Camera.objects.exists()
-    page = staff.post(address, {"file": SimpleUploadedFile("c.csv", table)})
-    assert Camera.objects.count() == 1 and b"No grid holds" in page.content
-    page = staff.post(reverse("admin:units_unit_import"), {"file": SimpleUploadedFile("u.pdf", b"x")})
+def look_at(client, name, table, file="c.csv"):
+    return client.post(reverse(f"admin:units_{name}_import"), {"file": SimpleUploadedFile(file, table)})
+
+
+def test_a_file_is_looked_at_first_and_then_imported(staff, cameras):
+    table = (
+        b"code,name,longitude,latitude,free_code,clock_offset_s\n"
+        b"k1,Quay,120.03,30.005,1,0\nk2,Sea,10,10,1,0\ncam-1,Camera 1,120.01,30.005,1,30\n"
+    )
+    page = look_at(staff, "camera", table)
+    fates = {line["line"].code: line["line"].fate for line in page.context["preview"]["lines"]}
+    assert fates == {"k2": "refused", "cam-1": "changed", "k1": "added"} and Camera.objects.count() == 4
+    assert "<del>0</del> &rarr; <ins>30</ins>" in page.content.decode() and b"No grid holds" in page.content
+    assert [feature["properties"]["line"] for feature in page.context["preview"]["map"]["features"]] == [3, 4, 2]
+    address, kept = reverse("admin:units_camera_import"), page.context["kept"]
+    page = staff.post(address, {"kept": kept})
+    assert "What the import did" in page.content.decode() and Camera.objects.get(code="cam-1").clock_offset_s == 30
+    assert Camera.objects.get(code="k1").unit.name == "Harbour 1"
+    assert "no longer kept" in staff.post(address, {"kept": kept}).content.decode()  # sent twice
+
+
+def test_a_file_of_units_shows_their_areas(staff, city):
+    area = json.dumps(square(120.021, 30.001))
+    table = f'code,name,level,polygon\n330102002,Quay,street,"{area.replace(chr(34), chr(34) * 2)}"\n'.encode()
+    page = look_at(staff, "unit", table)
+    (feature,) = page.context["preview"]["map"]["features"]
+    assert feature["geometry"]["type"] == "Polygon" and not Unit.objects.filter(code="330102002").exists()
+    staff.post(reverse("admin:units_unit_import"), {"kept": page.context["kept"]})
+    assert Unit.objects.get(code="330102002").is_child_of(unit_of(EAST))
+    page = look_at(staff, "unit", b"x", "u.pdf")
     assert "neither .geojson nor .csv" in str(page.context["form"].errors)
+
+
+def test_a_kept_file_opens_for_nobody_else(staff, admin_user, city):
+    looked = look_at(staff, "camera", b"code,name,longitude,latitude,free_code\nk1,Quay,120.03,30.005,1\n")
+    kept = looked.context["kept"]
+    staff.force_login(admin_user)
+    for token in (kept, kept + "x", "x"):
+        page = staff.post(reverse("admin:units_camera_import"), {"kept": token})
+        assert "no longer kept" in page.content.decode() and not Camera.objects.exists()
 
 
 def upload_rows(client, name, table):
