@@ -7,6 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
+from .data import place_of
 from .errors import BadConfig
 from .messages import gettext
 from .messages import gettext_noop as _
@@ -167,7 +168,7 @@ def add_table_options(parser: argparse.ArgumentParser) -> None:
 
 def table_given(options: dict[str, Any]) -> dict[str, Any]:
     """What the parsed options say for every row of a table. Raises BadConfig where the data is not there."""
-    if not Path(options["data"]).exists():
+    if not place_of(options["data"]).exists():
         raise BadConfig(_("--data %(data)s: there is no such folder or file"), data=options["data"], option="data")
     names = {"data": "data", "data_format": "format", "device": "device", "threads": "threads"}
     return {name: options[option] for name, option in names.items()}
@@ -175,7 +176,7 @@ def table_given(options: dict[str, Any]) -> dict[str, Any]:
 
 def check_paths(config: TrainConfig) -> TrainConfig:
     """The config, when its data and initial weights are there. Raises BadConfig before an hour is lost."""
-    if not Path(config.data).exists():
+    if not place_of(config.data).exists():
         raise BadConfig(_("--data %(data)s: there is no such folder or file"), data=config.data, option="data")
     if config.init not in ("", "imagenet") and not Path(config.init).is_file():
         raise BadConfig(

@@ -10,9 +10,23 @@ from ..errors import BadConfig
 from ..messages import gettext_noop as _
 from .records import PARTS, Dataset, Part, Record
 
-READERS = ("market1501", "cuhk03", "msmt17", "folder", "synthetic")
+READERS = ("market1501", "cuhk03", "cuhk03_old", "msmt17", "folder", "synthetic")
 
-__all__ = ["PARTS", "READERS", "Dataset", "Part", "Record", "read"]
+__all__ = ["PARTS", "READERS", "Dataset", "Part", "Record", "place_of", "read", "read_all"]
+
+
+def read_all(name: str, root: Path | str, needs: Iterable[Part] = PARTS) -> list[Dataset]:
+    """Every split of the data set, for figures that are means over them; most formats have one. Raises as `read`."""
+    if name != "cuhk03_old":
+        return [read(name, root, needs)]
+    from .cuhk03_old import splits
+
+    return splits(root, needs)
+
+
+def place_of(root: Path | str) -> Path:
+    """The file or folder that must be there: what comes before a # names it, what comes after a part of it."""
+    return Path(str(root).partition("#")[0])
 
 
 def read(name: str, root: Path | str, needs: Iterable[Part] = PARTS) -> Dataset:

@@ -7,7 +7,7 @@ Reading .mat files needs h5py and scipy, which the rest of the project does not.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ LAYOUT = Layout(
 RULES = market1501.Rules(LAYOUT, suffixes=(".png", ".jpg"), junk=market1501.JUNK, distractor=None, camera_shift=-1)
 SPLIT = "cuhk03_new_protocol_config_{kind}.mat"
 VIEW_PICTURES = 5
+PICTURE_DIMENSIONS = 3
 
 
 def read(root: Path | str, needs: Iterable[Part] = PARTS) -> Dataset:
@@ -48,10 +49,10 @@ def read(root: Path | str, needs: Iterable[Part] = PARTS) -> Dataset:
 
 def _from_mat(split: Path) -> Dataset:
     kind = split.stem.rsplit("_", 1)[-1]
-    table = _optional("scipy.io").loadmat(split)
+    table = optional("scipy.io").loadmat(split)
     names = [str(np.ravel(cell)[0]) for cell in np.ravel(table["filelist"])]
     labels = np.ravel(table["labels"]).astype(int)
-    folder = _unpacked(split.parent, kind, names)
+    folder = unpacked(split.parent, kind, names)
     parts = {part: np.ravel(table[f"{part}_idx"]).astype(int) - 1 for part in PARTS}
     records = {part: tuple(_records(folder, names, labels, rows)) for part, rows in parts.items()}
     return Dataset(f"CUHK03 {kind}", records["train"], records["query"], records["gallery"])
@@ -59,10 +60,26 @@ def _from_mat(split: Path) -> Dataset:
 
 def _records(folder: Path, names: list[str], labels: Any, rows: Any) -> Iterator[Record]:
     for row in rows:
-        yield Record(folder / names[row], int(labels[row]), int(names[row].split("_")[2]) - 1)
+        yield Record(folder / names[row], int(labels[row]), camera_of(names[row]))
 
 
-def _unpacked(root: Path, kind: str, names: list[str]) -> Path:
+def camera_of(name: str) -> int:
+    """0 or 1, from a name like 1_001_2_06.png."""
+    return int(name.split("_")[2]) - 1
+
+
+def person_of(name: str) -> tuple[int, int]:
+    """(camera pair, person) from such a name."""
+    pair, person = name.split("_")[:2]
+    return int(pair), int(person)
+
+
+def picture_names(store: Any, kind: str) -> list[str]:
+    """The names of every picture in an open cuhk-03.mat, without reading one."""
+    return [name for name, cell in _cells(store, kind) if cell.ndim == PICTURE_DIMENSIONS]
+
+
+def unpacked(root: Path, kind: str, names: Sequence[str]) -> Path:
     """The folder of single pictures, filled from cuhk-03.mat the first time."""
     folder = root / f"images_{kind}"
     if all((folder / name).is_file() for name in names):
@@ -71,7 +88,7 @@ def _unpacked(root: Path, kind: str, names: list[str]) -> Path:
     if not store.is_file():
         raise LAYOUT.error(root, _("there is no cuhk-03.mat to take the pictures from"))
     folder.mkdir(exist_ok=True)
-    with _optional("h5py").File(store, "r") as pictures:
+    with optional("h5py").File(store, "r") as pictures:
         for name, pixels in _pictures(pictures, kind):
             Image.fromarray(pixels).save(folder / name)
     missing = [name for name in names if not (folder / name).is_file()]
@@ -87,16 +104,22 @@ def _unpacked(root: Path, kind: str, names: list[str]) -> Path:
 
 def _pictures(store: Any, kind: str) -> Iterator[tuple[str, Any]]:
     """(name, pixels (H, W, 3) uint8) of every picture; MATLAB's arrays arrive transposed, empty cells flat."""
+    for name, cell in _cells(store, kind):
+        if cell.ndim == PICTURE_DIMENSIONS:
+            yield name, np.ascontiguousarray(cell[:].T)
+
+
+def _cells(store: Any, kind: str) -> Iterator[tuple[str, Any]]:
+    """(name, unread cell) of every place for a picture."""
     for pair, pair_ref in enumerate(store[kind][0]):
         for person, cells in enumerate(store[pair_ref][:].T):
             for number, cell in enumerate(cells):
-                pixels = store[cell][:].T
-                if pixels.ndim == 3:
-                    view = 1 if number < VIEW_PICTURES else 2
-                    yield f"{pair + 1}_{person + 1:03d}_{view}_{number + 1:02d}.png", np.ascontiguousarray(pixels)
+                view = 1 if number < VIEW_PICTURES else 2
+                yield f"{pair + 1}_{person + 1:03d}_{view}_{number + 1:02d}.png", store[cell]
 
 
-def _optional(module: str) -> Any:
+def optional(module: str) -> Any:
+    """A module that only .mat files need. Raises BadDataset saying what to install."""
     try:
         return import_module(module)
     except ImportError as error:

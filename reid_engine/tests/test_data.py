@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reid_engine.data import READERS, Record, cuhk03, folder, market1501, msmt17, read
+from reid_engine.data import READERS, Record, cuhk03, cuhk03_old, folder, market1501, msmt17, read, read_all
 from reid_engine.data.loaders import crop_batches, crop_of, photo_of
 from reid_engine.data.records import single_people
 from reid_engine.errors import BadConfig, BadDataset
@@ -261,6 +261,41 @@ def test_cuhk_reads_mat_files_and_unpacks_the_pictures_once(tmp_path: Path) -> N
 def test_cuhk_takes_the_split_file_by_its_path(tmp_path: Path) -> None:
     split = cuhk_mat(tmp_path) / cuhk03.SPLIT.format(kind="detected")
     assert cuhk03.read(split).name == "CUHK03 detected"
+
+
+def with_test_sets(root: Path, count: int = cuhk03_old.SPLITS) -> Path:
+    """The same with its test sets: person 1, 2 or 3 of pair 1, in turn, and person 2 always."""
+    import h5py
+
+    with h5py.File(cuhk_mat(root) / "cuhk-03.mat", "a") as store:
+        sets = store.create_dataset("testsets", (1, count), dtype=h5py.special_dtype(ref=h5py.Reference))
+        for number in range(count):
+            people = sorted({2, number % 3 + 1})
+            sets[0, number] = store.create_dataset(f"set{number}", data=[[1.0] * len(people), people]).ref
+    return root
+
+
+def test_cuhks_old_protocol_is_twenty_splits_and_one_crop_of_each_view(tmp_path: Path) -> None:
+    root = with_test_sets(tmp_path)
+    found = read_all("cuhk03_old", root)
+    assert len(found) == 20 and found[2].name == "CUHK03 detected, old protocol, split 3 of 20"
+    assert who(found[0].query) == [(10001, 0), (10002, 0)] and who(found[0].gallery) == [(10001, 1), (10002, 1)]
+    assert {record.person_id for record in found[0].train} == {10003} and len(found[0].train) == 4
+    drawn = {dataset.query[0].path.name for dataset in found[::3]}
+    assert len(drawn) == 2, "both crops of a view are drawn, in one split or another"
+    assert read("cuhk03_old", f"{root}#detected-3") == found[2] == read_all("cuhk03_old", f"{root}#detected-3")[0]
+    assert found[2].query[0].path.is_file()
+
+
+def test_cuhks_old_protocol_names_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(BadDataset, match=r"there is no cuhk-03.mat"):
+        read("cuhk03_old", tmp_path)
+    root = with_test_sets(tmp_path, 3)
+    for place in (f"{root}#detected-21", f"{root}#drawn", f"{root}#labeled-0"):
+        with pytest.raises(BadDataset, match="no kind and split, 1 to 20"):
+            read("cuhk03_old", place)
+    with pytest.raises(BadDataset, match="has no test set 4"):
+        read("cuhk03_old", f"{root}#detected-4")
 
 
 @pytest.mark.parametrize("package", ["h5py", "scipy"])
