@@ -28,6 +28,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "variant": training.VARIANTS,
     "schedule": training.SCHEDULES,
     "module_choice": training.CHOICES,
+    "single_crops": training.SINGLE_CROPS,
 }
 HELP = {
     "data": _("folder of the data set"),
@@ -41,6 +42,7 @@ HELP = {
     "height": _("pixels"),
     "width": _("pixels"),
     "people_per_batch": _("P of the P x K batch"),
+    "single_crops": _("people with one crop: refuse the set, leave them out, or repeat the crop"),
     "crops_per_person": _("K of the P x K batch"),
     "lr": _("learning rate"),
     "weight_decay": _("weight decay"),

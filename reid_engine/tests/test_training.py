@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from PIL import Image
 from torch import nn
 
 from reid_engine import bundle, data
-from reid_engine.errors import BadConfig, TrainingDiverged, TrainingStopped
+from reid_engine.errors import BadConfig, BadDataset, TrainingDiverged, TrainingStopped
 from reid_engine.models.build import REGISTRY, build
 from reid_engine.models.diff_attention import DiffAttention
 from reid_engine.training import checkpoint, joint, objective, run, separate
@@ -201,6 +202,19 @@ SWITCHES: list[dict[str, object]] = [
 @pytest.mark.parametrize("options", SWITCHES)
 def test_every_switch_trains(pictures: Path, tmp_path: Path, options: dict[str, object]) -> None:
     bundle.verify(train(tiny(pictures, tmp_path, epochs=1, module_epochs=1, **options)))
+
+
+def test_people_without_a_pair_and_batches_without_people_are_refused(pictures: Path, tmp_path: Path) -> None:
+    root = tmp_path / "alone"
+    shutil.copytree(pictures, root)
+    crops = root / "bounding_box_train"
+    for path in [*crops.glob("0001_*"), *sorted(crops.glob("0002_*"))[1:]]:
+        path.unlink()
+    with pytest.raises(BadDataset, match=r"1 people have one crop only, which makes no pair: 2\. .*--single-crops"):
+        train(tiny(root, tmp_path / "refused"))
+    with pytest.raises(BadConfig, match=r"a batch of 7 people cannot be filled: there are 6 to train on; lower people"):
+        train(tiny(root, tmp_path / "few", single_crops="leave_out", people_per_batch=7))
+    bundle.verify(train(tiny(root, tmp_path / "repeated", single_crops="repeat", people_per_batch=7, epochs=1)))
 
 
 def test_a_device_that_is_not_there_is_refused(pictures: Path, tmp_path: Path) -> None:

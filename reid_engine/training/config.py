@@ -32,6 +32,7 @@ TRIPLETS = ("hard", "weighted", "published")
 VARIANTS = ("standard", "paper")
 SCHEDULES = ("cosine", "step")
 CHOICES = ("best", "last")
+SINGLE_CROPS = ("refuse", "leave_out", "repeat")
 # Where things lie, how a run is watched, how much memory it takes: two runs that differ here alone give one result.
 PLACES = (
     "out",
@@ -65,6 +66,8 @@ class TrainConfig:
     `variant` "paper" trains diff attention untied on the features before the BNNeck and tests it on those after it.
     `pair_memory` is the MiB that tiles of pairs may take, `gradient_checkpointing` keeps only the maps between the
     backbone's stages: both change memory and speed alone.
+    `single_crops` says what becomes of people with one crop, who have no positive pair: refuse the set, leave them out,
+    or repeat the crop.
     Sizes are pixels, rates are per step, `device` is a torch device. The triplet loss is `attention_weight` times the
     one over diff-attention distances plus `plain_weight` times the one over plain distances of the pre-BNNeck feature.
     """
@@ -81,6 +84,7 @@ class TrainConfig:
     width: int = 128
     people_per_batch: int = 16
     crops_per_person: int = 4
+    single_crops: str = "refuse"
     lr: float = 1e-3
     weight_decay: float = 5e-4
     warmup_epochs: int = 2
@@ -190,6 +194,7 @@ def _check_names(config: TrainConfig) -> None:
     require_one_of("variant", config.variant, VARIANTS)
     require_one_of("schedule", config.schedule, SCHEDULES)
     require_one_of("module_choice", config.module_choice, CHOICES)
+    require_one_of("single_crops", config.single_crops, SINGLE_CROPS)
 
 
 RANGES: dict[str, tuple[float, float]] = {

@@ -21,6 +21,7 @@ from .config import PLACES, TrainConfig
 from .cost import Cost
 from .crops import Crops, decode
 from .joint import Learner, Progress, new_learner, train_joint, views_of
+from .people import trainable
 from .sampler import epoch_seed
 from .separate import Candidate, train_separate
 from .start import model_config, start_model
@@ -47,7 +48,7 @@ def train(config: TrainConfig, progress: Progress = lambda epoch, epochs, step, 
 
 def _train(config: TrainConfig, progress: Progress) -> Path:
     dataset = data.read(config.data_format, config.data, needs=("train",))
-    crops = decode(dataset.train, config.height, config.width)
+    crops = decode(trainable(config, dataset.train), config.height, config.width)
     parts = _validation_parts(config, dataset)
     model, cost = _trained(config, crops, parts, progress)
     if not parallel.is_first():
