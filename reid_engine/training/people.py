@@ -30,6 +30,6 @@ def trainable(config: TrainConfig, records: Sequence[Record]) -> tuple[Record, .
         raise BadDataset(text, count=len(single), people=named)
     kept = tuple(record for record in records if config.single_crops != "leave_out" or counts[record.person_id] > 1)
     if people(kept) < config.people_per_batch:
-        text = _("a batch of %(people)s people cannot be filled: there are %(found)s to train on; lower %(option)s")
-        raise BadConfig(text, people=config.people_per_batch, found=people(kept), option="people_per_batch")
+        few = _("a batch of %(people)s people cannot be filled: there are %(found)s to train on; lower %(option)s")
+        raise BadConfig(few, people=config.people_per_batch, found=people(kept), option="people_per_batch")
     return kept
