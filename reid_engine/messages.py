@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import gettext as standard
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 Translate = Callable[[str], str]
@@ -17,6 +19,7 @@ DOMAIN = "django"
 VARIABLES = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
 
 _translate: Translate = str
+_as_it_stands: ContextVar[bool] = ContextVar("as_it_stands", default=False)
 
 
 class Message:
@@ -38,7 +41,17 @@ def install(translate: Translate) -> None:
 
 def gettext(text: str) -> str:
     """`text` in the reader's language now."""
-    return _translate(text)
+    return text if _as_it_stands.get() else _translate(text)
+
+
+@contextmanager
+def untranslated() -> Iterator[None]:
+    """Inside, every message stays as it stands."""
+    token = _as_it_stands.set(True)
+    try:
+        yield
+    finally:
+        _as_it_stands.reset(token)
 
 
 def gettext_noop(text: str) -> str:

@@ -10,12 +10,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..errors import ReportUnwritten
-from ..messages import gettext_noop as _
+from ..messages import gettext as _
+from ..messages import gettext_noop
 from ..training.table import PAPER_EPOCHS, Row
 from .folder import write_text
 from .metrics import FIGURES
 
-HEAD = (
+HEAD = gettext_noop(
     "| backbone | method | Rank-1 | mAP (95%) | mINP | mAP over plain (95%) | epochs | module epochs | start | pixels "
     "| CPU minutes |"
 )
@@ -24,7 +25,7 @@ BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 
 def as_markdown(rows: Sequence[Row]) -> str:
     """One line per row, in percent, and what a reader must know below."""
-    lines = [HEAD, "|" + "---|" * (HEAD.count("|") - 1), *map(_line, rows), "", *_notes(rows)]
+    lines = [_(HEAD), "|" + "---|" * (HEAD.count("|") - 1), *map(_line, rows), "", *_notes(rows)]
     return "\n".join(lines) + "\n"
 
 
@@ -80,10 +81,11 @@ def _inserted(document: Path, table: str) -> str:
 def _line(row: Row) -> str:
     rank1, mean_ap, mean_inp = (100 * row.figures[name] for name in FIGURES)
     low, high = (100 * row.figures[f"mean_ap {side}"] for side in ("low", "high"))
-    start = "its plain row" if row.method == "separate" else row.start
+    between = _("%(low).1f to %(high).1f") % {"low": low, "high": high}
+    start = _("its plain row") if row.method == "separate" else row.start
     pixels = f"{row.options['height']} x {row.options['width']}"
     return (
-        f"| {row.backbone} | {row.method} | {rank1:.1f} | {mean_ap:.1f} ({low:.1f} to {high:.1f}) | {mean_inp:.1f} "
+        f"| {row.backbone} | {row.method} | {rank1:.1f} | {mean_ap:.1f} ({between}) | {mean_inp:.1f} "
         f"| {_gain(row)} | {row.epochs or ''} | {row.module_epochs or ''} | {start} | {pixels} "
         f"| {row.processor_minutes:.1f} |"
     )
@@ -93,17 +95,21 @@ def _gain(row: Row) -> str:
     if "gain mean_ap" not in row.figures:
         return ""
     mean, low, high = (100 * row.figures[f"gain mean_ap{side}"] for side in ("", " low", " high"))
-    return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
+    return f"{mean:+.1f} (" + _("%(low)+.1f to %(high)+.1f") % {"low": low, "high": high} + ")"
 
 
 def _notes(rows: Sequence[Row]) -> list[str]:
     short = [row for row in rows if 0 < row.epochs < PAPER_EPOCHS]
-    notes = ["`separate` counts its module alone; the plain row's minutes come before it."]
+    notes = [_("`separate` counts its module alone; the plain row's minutes come before it.")]
     if short:
         notes.append(
-            f"Run shorter than the paper's {PAPER_EPOCHS} epochs: "
+            (_("Run shorter than the paper's %(paper_epochs)s epochs: ") % {"paper_epochs": PAPER_EPOCHS})
             + ", ".join(f"{row.backbone} {row.method} ({row.epochs})" for row in short)
             + "."
         )
     skipped = sorted({row.skipped for row in rows})
-    return [*notes, f"Queries without a match, skipped: {', '.join(map(str, skipped))}."] if rows else []
+    return (
+        [*notes, (_("Queries without a match, skipped: %(skipped)s.") % {"skipped": ", ".join(map(str, skipped))})]
+        if rows
+        else []
+    )

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..calibration import Reliability
-from .drawing import AMBER, BLUE, GREEN, GREY, INK, RED, RULE, SOFT, figure_of, legend, named, percent, saved
-from .evaluate import DIFF_ATTENTION, PLAIN_COSINE, Study
-from .likelihoods import OWN
+from ..messages import gettext as _
+from .drawing import AMBER, BLUE, GREEN, GREY, INK, RED, RULE, SOFT, drawable, figure_of, legend, named, percent, saved
+from .evaluate import Study
+from .names import DIFF_ATTENTION, OWN, PLAIN_COSINE, spoken
 from .observe import LEVELS, WIDEST
 from .openset import FALSE_ALARMS, RATES
 
@@ -27,6 +28,11 @@ BARS = 100
 
 def write_curves(folder: Path, study: Study) -> list[Path]:
     """Draws every curve that this study has values for into `folder`; the files, in the order of the report."""
+    with drawable():
+        return _drawn(folder, study)
+
+
+def _drawn(folder: Path, study: Study) -> list[Path]:
     drawn = [
         saved(folder / "cmc.png", _cmc(study)),
         saved(folder / "precision_recall.png", _precision_recall(study)),
@@ -43,17 +49,21 @@ def write_curves(folder: Path, study: Study) -> list[Path]:
 
 def _about(study: Study) -> str:
     report = study.report
-    return f"{report.dataset}: {report.queries} queries, {report.gallery} gallery crops"
+    return _("%(dataset)s: %(queries)s queries, %(gallery)s gallery crops") % {
+        "dataset": report.dataset,
+        "queries": report.queries,
+        "gallery": report.gallery,
+    }
 
 
 def _cmc(study: Study) -> Figure:
-    figure, (axis,) = figure_of("How often the right person is among the first hits", _about(study))
+    figure, (axis,) = figure_of(_("How often the right person is among the first hits"), _about(study))
     ranks = np.arange(1, RANKS_SHOWN + 1)
     for name, scores in study.scores.items():
         axis.plot(
             ranks,
             [scores.cmc(int(rank)) for rank in ranks],
-            label=f"{name}: Rank-1 {100 * scores.cmc(1):.1f} %",
+            label=(_("%(name)s: Rank-1 %(cmc).1f %%") % {"name": spoken(name), "cmc": 100 * scores.cmc(1)}),
             **_stroke(name),
         )
     lowest = min(scores.cmc(1) for scores in study.scores.values())
@@ -61,7 +71,7 @@ def _cmc(study: Study) -> Figure:
     axis.set_ylim(max(0.0, np.floor(lowest * 20 - 0.5) / 20), 1.003)
     axis.set_xticks([1, 5, 10, 15, 20])
     percent(axis, "y")
-    named(axis, "rank", "queries with a right hit up to this rank")
+    named(axis, _("rank"), _("queries with a right hit up to this rank"))
     legend(axis, "lower right")
     return figure
 
@@ -73,10 +83,10 @@ def _stroke(name: str) -> dict[str, Any]:
 
 
 def _precision_recall(study: Study) -> Figure:
-    figure, (axis,) = figure_of("How many hits are right, the deeper one looks", _about(study))
+    figure, (axis,) = figure_of(_("How many hits are right, the deeper one looks"), _about(study))
     for name, found in study.observed.items():
         if len(found.precision):
-            label = f"{name}: mAP {100 * found.scores.mean_ap:.1f} %"
+            label = _("%(name)s: mAP %(mean_ap).1f %%") % {"name": spoken(name), "mean_ap": 100 * found.scores.mean_ap}
             axis.plot(LEVELS, found.precision.mean(axis=0), label=label, **_stroke(name))
     lowest = min(
         (float(found.precision.mean(axis=0).min()) for found in study.observed.values() if len(found.precision)),
@@ -85,25 +95,32 @@ def _precision_recall(study: Study) -> Figure:
     axis.set_xlim(0, 1.005)
     axis.set_ylim(max(0.0, np.floor(lowest * 10 - 1) / 10), 1.005)
     percent(axis, "x", "y")
-    named(axis, "recall: share of the person's crops found", "precision (interpolated, mean of the queries)")
+    named(axis, _("recall: share of the person's crops found"), _("precision (interpolated, mean of the queries)"))
     legend(axis, "lower left")
     return figure
 
 
 def _distances(study: Study) -> Figure:
-    figure, axes = figure_of("Distances of the same and of different people", _about(study), panels=2, size=(9.6, 4.4))
+    figure, axes = figure_of(
+        _("Distances of the same and of different people"), _about(study), panels=2, size=(9.6, 4.4)
+    )
     for axis, (name, found) in zip(axes, study.observed.items(), strict=True):
         different, same = found.pairs.counts.sum(axis=0).reshape(2, BARS, -1).sum(axis=2)
-        _filled(axis, different, "different people", RED)
-        _filled(axis, same, "same person, other camera", GREEN)
+        _filled(axis, different, _("different people"), RED)
+        _filled(axis, same, _("same person, other camera"), GREEN)
         axis.set_xlim(0, WIDEST)
         axis.set_ylim(bottom=0)
         axis.set_yticks([])
         shared = 100 * _overlap(different, same)
-        axis.set_title(f"{name}   (overlap {shared:.1f} %)", fontsize=10, color=INK, loc="left")
-        named(axis, "distance", "")
+        axis.set_title(
+            (_("%(name)s   (overlap %(shared).1f %%)") % {"name": spoken(name), "shared": shared}),
+            fontsize=10,
+            color=INK,
+            loc="left",
+        )
+        named(axis, _("distance"), "")
         legend(axis, "upper left")
-    axes[0].set_ylabel("density", color=SOFT, fontsize=9)
+    axes[0].set_ylabel(_("density"), color=SOFT, fontsize=9)
     return figure
 
 
@@ -120,9 +137,12 @@ def _overlap(different: NDArray[np.int64], same: NDArray[np.int64]) -> float:
 
 
 def _reliability(study: Study) -> Figure:
-    note = "each half of the people judged by the curve fitted on the other half; ECE: expected calibration error"
-    figure, axes = figure_of("How far a likelihood can be believed", note, panels=2, size=(9.6, 5.0))
-    for axis, over, title in ((axes[0], "every", "all pairs"), (axes[1], "hits", "the 20 nearest crops of each query")):
+    note = _("each half of the people judged by the curve fitted on the other half; ECE: expected calibration error")
+    figure, axes = figure_of(_("How far a likelihood can be believed"), note, panels=2, size=(9.6, 5.0))
+    for axis, over, title in (
+        (axes[0], "every", _("all pairs")),
+        (axes[1], "hits", _("the 20 nearest crops of each query")),
+    ):
         axis.plot([0, 1], [0, 1], color=RULE, linewidth=2)
         for kind, believed in study.believed.items():
             _reliable(axis, getattr(believed, over), kind)
@@ -130,7 +150,7 @@ def _reliability(study: Study) -> Figure:
         axis.set_ylim(0, 1)
         axis.set_title(title, fontsize=10, color=INK, loc="left")
         percent(axis, "x", "y")
-        named(axis, "likelihood said", "share that is the same person")
+        named(axis, _("likelihood said"), _("share that is the same person"))
         legend(axis, "upper left")
     return figure
 
@@ -138,7 +158,7 @@ def _reliability(study: Study) -> Figure:
 def _reliable(axis: Axes, found: Reliability, kind: str) -> None:
     """A line through the bins; the size of a point grows with the logarithm of its pairs."""
     there = found.pairs >= 1
-    label, colour = f"{kind}: ECE {found.error:.4f}", KINDS.get(kind, INK)
+    label, colour = (_("%(kind)s: ECE %(error).4f") % {"kind": _(kind), "error": found.error}), KINDS.get(kind, INK)
     axis.plot(found.likelihood[there], found.share[there], color=colour, linewidth=1.4, label=label)
     axis.scatter(
         found.likelihood[there],
@@ -153,12 +173,15 @@ def _reliable(axis: Axes, found: Reliability, kind: str) -> None:
 def _open_set(study: Study) -> Figure:
     absent = study.absent
     assert absent is not None
-    figure, (axis,) = figure_of("Is the person in the gallery at all?", _about(study))
+    figure, (axis,) = figure_of(_("Is the person in the gallery at all?"), _about(study))
     axis.plot(RATES, absent.curve, color=BLUE, linewidth=2)
     axis.axvline(FALSE_ALARMS, color=AMBER, linewidth=1.4)
     axis.scatter([absent.false_alarms], [absent.detected], color=BLUE, s=36, zorder=3)
     found, alarms = 100 * absent.detected, 100 * absent.false_alarms
-    said = f"{found:.0f} % of absent people found absent\nat {alarms:.1f} % false alarms"
+    said = _("%(found).0f %% of absent people found absent\nat %(alarms).1f %% false alarms") % {
+        "found": found,
+        "alarms": alarms,
+    }
     axis.annotate(
         said,
         (absent.false_alarms, absent.detected),
@@ -171,7 +194,7 @@ def _open_set(study: Study) -> Figure:
     axis.set_xlim(0, 0.5)
     axis.set_ylim(0, 1.01)
     percent(axis, "x", "y")
-    named(axis, "false alarms: present people said to be absent", "absent people said to be absent")
+    named(axis, _("false alarms: present people said to be absent"), _("absent people said to be absent"))
     return figure
 
 
@@ -179,8 +202,8 @@ def _cameras(study: Study) -> Figure:
     pairs = study.report.cameras
     rows, columns = (sorted({getattr(pair, f"{side}_camera") for pair in pairs}) for side in ("query", "gallery"))
     size = (max(8.0, 2.4 + 1.3 * len(columns)), max(4.2, 1.9 + 0.42 * len(rows)))
-    note = "each query camera (rows) against each gallery camera alone (columns), diff attention, %"
-    figure, axes = figure_of("Which pairs of cameras are hard", note, panels=2, size=size)
+    note = _("each query camera (rows) against each gallery camera alone (columns), diff attention, %")
+    figure, axes = figure_of(_("Which pairs of cameras are hard"), note, panels=2, size=size)
     for axis, figure_name, title in ((axes[0], "rank1", "Rank-1"), (axes[1], "mean_ap", "mAP")):
         table = np.full((len(rows), len(columns)), np.nan)
         for pair in pairs:

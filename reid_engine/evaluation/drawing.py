@@ -5,8 +5,12 @@ matplotlib is loaded when a figure is drawn; figures are drawn without a display
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+from ..messages import untranslated
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,6 +19,20 @@ if TYPE_CHECKING:
 INK, SOFT, RULE = "#1f2933", "#66727f", "#e3e7eb"
 BLUE, GREY, GREEN, RED, AMBER = "#1d5fa8", "#8b95a1", "#2a8f6a", "#c8553d", "#d99a2b"
 DPI = 150
+CHINESE_FONTS = ("Noto Sans CJK", "Source Han Sans", "WenQuanYi", "Microsoft YaHei", "PingFang", "SimHei")
+
+
+@cache
+def chinese_font() -> str | None:
+    """The file of a font with Chinese characters, if this machine has one."""
+    from matplotlib.font_manager import fontManager
+
+    return next((font.fname for font in fontManager.ttflist if font.name.startswith(CHINESE_FONTS)), None)
+
+
+def drawable() -> AbstractContextManager[None]:
+    """Inside, words stay English where no font of this machine could draw them otherwise."""
+    return nullcontext() if chinese_font() else untranslated()
 
 
 def figure_of(
@@ -63,6 +81,19 @@ def legend(axis: Axes, place: Literal["upper left", "lower left", "lower right"]
 
 
 def saved(path: Path, figure: Figure) -> Path:
-    """Writes the figure as PNG; its path."""
+    """Writes the figure as PNG, its words in fonts that have their letters; its path."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_fontfamily(_families())  # type: ignore[attr-defined]
     figure.savefig(path, format="png")
     return path
+
+
+@cache
+def _families() -> list[str]:
+    """matplotlib looks a letter up in the first family, then in the next."""
+    from matplotlib.font_manager import FontProperties
+
+    own, chinese = "DejaVu Sans", chinese_font()
+    return [own, FontProperties(fname=chinese).get_name()] if chinese else [own]

@@ -23,13 +23,11 @@ from ..messages import gettext_noop as _
 from .cameras import Cell, camera_pairs, camera_scores
 from .likelihoods import SEEN_FROM, Believed, cross_fitted
 from .metrics import TILE_CELLS, Figures, Identities, Scores, figures, gathered, intervals, paired_intervals, score_tile
+from .names import DIFF_ATTENTION, PLAIN_COSINE, RERANKED
 from .observe import Halves, Observed, joined, observe
 from .openset import OpenSet, open_set
 from .rerank import rerank
 
-DIFF_ATTENTION = "diff attention"
-PLAIN_COSINE = "plain cosine"
-RERANKED = " + re-ranking"
 KEPT_CELLS = 16_000_000
 
 Progress = Callable[[int, int], None]

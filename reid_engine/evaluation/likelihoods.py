@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..calibration import Curve, Reliability, fit_isotonic, fit_platt, fit_power, reliability
+from .names import OWN
 from .observe import BINS, WIDEST, Bools, Floats, Ints, Pairs
 
 FITS: dict[str, Callable[..., Curve]] = {"platt": fit_platt, "power": fit_power, "isotonic": fit_isotonic}
 CENTRES = (np.arange(BINS) + 0.5) * (WIDEST / BINS)
 SEEN_FROM = 0.05
-OWN = "as shipped"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ..data.loaders import crop_of
 from ..data.records import Record
-from .evaluate import DIFF_ATTENTION, Study
+from ..messages import gettext as _
+from .drawing import chinese_font, drawable
+from .evaluate import Study
+from .names import DIFF_ATTENTION
 
 WORST = 20
 COLUMNS = 2
@@ -20,8 +23,9 @@ INK, SOFT, GREEN, RED, PAPER = "#1f2933", "#66727f", "#2a8f6a", "#c8553d", "#fff
 
 def write_sheet(path: Path, study: Study, count: int = WORST) -> Path:
     """Draws the `count` queries of the lowest average precision under diff attention, worst first."""
-    strips = [_strip(study, query, ap, rank) for query, ap, rank in worst(study, count)]
-    _pasted(strips, study).save(path, format="PNG", optimize=True)
+    with drawable():
+        strips = [_strip(study, query, ap, rank) for query, ap, rank in worst(study, count)]
+        _pasted(strips, study).save(path, format="PNG", optimize=True)
     return path
 
 
@@ -39,8 +43,13 @@ def _strip(study: Study, query: int, ap: float, rank: int) -> Image.Image:
     rows = [int(row) for row in found.nearest[query] if row >= 0]
     wide, tall = CROP[0] + GAP, CROP[1] + 2 * FRAME
     strip = Image.new("RGB", (wide * (found.nearest.shape[1] + 1) + 3 * GAP, tall + LINE), PAPER)
-    said = f"person {record.person_id}, camera {record.camera_id}: first right crop at rank {rank}, AP {100 * ap:.1f} %"
-    ImageDraw.Draw(strip).text((FRAME, 2), said, INK, _font(13))
+    said = _("person %(person_id)s, camera %(camera_id)s: first right crop at rank %(rank)s, AP %(ap).1f %%") % {
+        "person_id": record.person_id,
+        "camera_id": record.camera_id,
+        "rank": rank,
+        "ap": 100 * ap,
+    }
+    _write(ImageDraw.Draw(strip), (FRAME, 2), said, INK, 13)
     _paste(strip, record, 0, None)
     for place, row in enumerate(rows):
         crop = study.dataset.gallery[row]
@@ -63,17 +72,16 @@ def _pasted(strips: list[Image.Image], study: Study) -> Image.Image:
     tall += GAP - MARGIN + 8
     sheet = Image.new("RGB", (wide * min(COLUMNS, max(1, len(strips))) + MARGIN, head + tall * rows + MARGIN), PAPER)
     draw = ImageDraw.Draw(sheet)
-    draw.text((MARGIN, 18), f"The {len(strips)} worst queries of {study.report.dataset}", INK, _font(20))
-    draw.text(
-        (MARGIN, 44),
-        "left the query, then its nearest crops by diff attention: green the same person, red another one",
-        SOFT,
-        _font(12),
-    )
+    title = _("The %(strips)s worst queries of %(dataset)s")
+    _write(draw, (MARGIN, 18), title % {"strips": len(strips), "dataset": study.report.dataset}, INK, 20)
+    note = _("left the query, then its nearest crops by diff attention: green the same person, red another one")
+    _write(draw, (MARGIN, 44), note, SOFT, 12)
     for at, strip in enumerate(strips):
         sheet.paste(strip, (MARGIN + wide * (at // rows), head + 12 + tall * (at % rows)))
     return sheet
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
+def _write(draw: ImageDraw.ImageDraw, place: tuple[int, int], words: str, colour: str, size: int) -> None:
+    """Pillow's own font has Latin letters only."""
+    chinese = None if words.isascii() else chinese_font()
+    draw.text(place, words, colour, ImageFont.truetype(chinese, size) if chinese else ImageFont.load_default(size))

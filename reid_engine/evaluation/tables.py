@@ -9,7 +9,9 @@ from dataclasses import asdict
 from typing import Any
 
 from ..contracts import CameraPair, EvalReport, EvalRow
+from ..messages import gettext as _
 from .metrics import RANKS
+from .names import spoken
 
 COLUMNS = (*(f"Rank-{rank}" for rank in RANKS), "mAP", "mINP")
 
@@ -17,15 +19,25 @@ COLUMNS = (*(f"Rank-{rank}" for rank in RANKS), "mAP", "mINP")
 def as_markdown(report: EvalReport) -> str:
     """A table in percent with 95% intervals below, and the number of queries skipped."""
     lines = [
-        f"{report.dataset}: {report.queries} queries, {report.gallery} gallery crops, "
-        f"{report.skipped_queries} queries skipped (no match in the gallery)",
+        (
+            _(
+                "%(dataset)s: %(queries)s queries, %(gallery)s gallery crops, %(skipped_queries)s "
+                "queries skipped (no match in the gallery)"
+            )
+            % {
+                "dataset": report.dataset,
+                "queries": report.queries,
+                "gallery": report.gallery,
+                "skipped_queries": report.skipped_queries,
+            }
+        ),
         "",
         "| % | " + " | ".join(COLUMNS) + " |",
         "|" + "---|" * (len(COLUMNS) + 1),
         *(_markdown_row(row) for row in report.rows),
         "",
-        "95% intervals (people drawn with replacement):",
-        *(f"- {row.name}: {_intervals(report, row.name)}" for row in report.rows),
+        _("Intervals over people drawn with replacement, 95%:"),
+        *(f"- {spoken(row.name)}: {_intervals(report, row.name)}" for row in report.rows),
         *_gain_lines(report),
         *_note_lines(report),
         *_belief_lines(report),
@@ -39,13 +51,17 @@ def cameras_markdown(report: EvalReport) -> str:
     columns = sorted({pair.gallery_camera for pair in report.cameras})
     found = {(pair.query_camera, pair.gallery_camera): pair for pair in report.cameras}
     lines = [
-        "Rank-1 / mAP of each query camera against each gallery camera alone, diff attention, %:",
+        _("Rank-1 / mAP of each query camera against each gallery camera alone, diff attention, %:"),
         "",
-        "| query camera | " + " | ".join(f"camera {camera}" for camera in columns) + " |",
+        _("| query camera | ") + " | ".join((_("camera %(camera)s") % {"camera": camera}) for camera in columns) + " |",
         "|" + "---|" * (len(columns) + 1),
     ]
     for camera in sorted({pair.query_camera for pair in report.cameras}):
-        lines.append(f"| camera {camera} | " + " | ".join(_cell(found.get((camera, c))) for c in columns) + " |")
+        lines.append(
+            (_("| camera %(camera)s | ") % {"camera": camera})
+            + " | ".join(_cell(found.get((camera, c))) for c in columns)
+            + " |"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -91,7 +107,7 @@ def _values(row: EvalRow) -> list[float]:
 
 
 def _markdown_row(row: EvalRow) -> str:
-    return f"| {row.name} | " + " | ".join(f"{100 * value:.1f}" for value in _values(row)) + " |"
+    return f"| {spoken(row.name)} | " + " | ".join(f"{100 * value:.1f}" for value in _values(row)) + " |"
 
 
 def _intervals(report: EvalReport, name: str) -> str:
@@ -99,8 +115,8 @@ def _intervals(report: EvalReport, name: str) -> str:
     for figure, label in (("rank1", "Rank-1"), ("mean_ap", "mAP"), ("mean_inp", "mINP")):
         low, high = (report.extra.get(f"{name} {figure} {side}") for side in ("low", "high"))
         if low is not None and high is not None:
-            found.append(f"{label} {100 * low:.1f} to {100 * high:.1f}")
-    return ", ".join(found) or "none: every query was skipped"
+            found.append(f"{label} " + _("%(low).1f to %(high).1f") % {"low": 100 * low, "high": 100 * high})
+    return ", ".join(found) or _("none: every query was skipped")
 
 
 def _gain_lines(report: EvalReport) -> list[str]:
@@ -108,14 +124,14 @@ def _gain_lines(report: EvalReport) -> list[str]:
     if "gain mean_ap" not in report.extra:
         return []
     return [
-        "- diff attention minus plain cosine, the same people drawn for both: "
+        _("- diff attention minus plain cosine, the same people drawn for both: ")
         + ", ".join(_gain(report, figure, label) for figure, label in (("mean_ap", "mAP"), ("rank1", "Rank-1")))
     ]
 
 
 def _gain(report: EvalReport, figure: str, label: str) -> str:
     mean, low, high = (100 * report.extra[f"gain {figure}{side}"] for side in ("", " low", " high"))
-    return f"{label} {mean:+.1f} ({low:+.1f} to {high:+.1f})"
+    return f"{label} {mean:+.1f} (" + _("%(low)+.1f to %(high)+.1f") % {"low": low, "high": high} + ")"
 
 
 def _note_lines(report: EvalReport) -> list[str]:
@@ -123,8 +139,10 @@ def _note_lines(report: EvalReport) -> list[str]:
         return []
     return [
         "",
-        "Re-ranking (k-reciprocal, k1 = 20, k2 = 6, weight 0.3) compares all queries and crops with each "
-        "other; a search of one photo cannot, so those rows are no figures of a search.",
+        _(
+            "Re-ranking (k-reciprocal, k1 = 20, k2 = 6, weight 0.3) compares all queries and crops "
+            "with each other; a search of one photo cannot, so those rows are no figures of a search."
+        ),
     ]
 
 
@@ -140,12 +158,24 @@ def _belief_lines(report: EvalReport) -> list[str]:
     share, least = (report.extra[f"calibration {name}"] for name in ("same share", "likely from"))
     return [
         "",
-        "Expected calibration error on people not used to fit (the people halved, each half judged by the other's fit; "
-        f"{100 * share:.1f} % of the pairs are the same person; as shipped: the bundle's own, on the whole gallery):",
+        (
+            _(
+                "Expected calibration error on people not used to fit (the people halved, each half "
+                "judged by the other's fit; %(share).1f %% of the pairs are the same person; as shipped: "
+                "the bundle's own, on the whole gallery):"
+            )
+            % {"share": 100 * share}
+        ),
         "",
-        f"| calibration | all pairs | pairs said to be the same with {least:g} or more | 20 nearest crops of a query |",
+        (
+            _(
+                "| calibration | all pairs | pairs said to be the same with %(least)g or more | 20 "
+                "nearest crops of a query |"
+            )
+            % {"least": least}
+        ),
         "|---|---|---|---|",
-        *(f"| {kind} | {_errors(report, kind)} |" for kind in kinds),
+        *(f"| {_(kind)} | {_errors(report, kind)} |" for kind in kinds),
     ]
 
 
@@ -159,8 +189,14 @@ def _open_set_lines(report: EvalReport) -> list[str]:
     found, alarms = (100 * report.extra[f"open set {name}"] for name in ("detected", "false alarms"))
     return [
         "",
-        f"Open set: {found:.1f} % of absent people are said to be absent, {alarms:.1f} % of present ones too "
-        "(false alarms; the threshold is set at 5 % on the other half of the people).",
+        (
+            _(
+                "Open set: %(found).1f %% of absent people are said to be absent, %(alarms).1f %% of "
+                "present ones too (false alarms; the threshold is set at 5 %% on the other half of the "
+                "people)."
+            )
+            % {"found": found, "alarms": alarms}
+        ),
     ]
 
 

@@ -17,9 +17,10 @@ from reid_engine.contracts import EvalReport, EvalRow, Ranking
 from reid_engine.data import Dataset, Record
 from reid_engine.errors import BadConfig, BadDataset, ReportUnwritten
 from reid_engine.evaluation import evaluate as evaluation
-from reid_engine.evaluation.evaluate import DIFF_ATTENTION, PLAIN_COSINE, RERANKED, evaluate, study
+from reid_engine.evaluation.evaluate import evaluate, study
 from reid_engine.evaluation.folder import write_folder
 from reid_engine.evaluation.metrics import cmc_map_minp
+from reid_engine.evaluation.names import DIFF_ATTENTION, PLAIN_COSINE, RERANKED
 from reid_engine.evaluation.sheet import worst, write_sheet
 from reid_engine.evaluation.tables import WRITERS, as_csv, as_dict, as_json, as_markdown
 

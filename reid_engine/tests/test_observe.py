@@ -7,8 +7,9 @@ import pytest
 
 from reid_engine.calibration import Calibration, expected_calibration_error, fit_platt
 from reid_engine.evaluation.cameras import camera_pairs, camera_scores
-from reid_engine.evaluation.likelihoods import CENTRES, OWN, cross_fitted
+from reid_engine.evaluation.likelihoods import CENTRES, cross_fitted
 from reid_engine.evaluation.metrics import Identities, cmc_map_minp, intervals, paired_intervals, score
+from reid_engine.evaluation.names import OWN
 from reid_engine.evaluation.observe import (
     BINS,
     FIRST_HITS,

@@ -19,6 +19,7 @@ import torch
 from ..errors import BadConfig, BadDataset, TrainingDiverged, TrainingStopped
 from ..evaluation.folder import write_text
 from ..evaluation.metrics import FIGURES, Scores, intervals, paired_intervals
+from ..messages import gettext
 from ..messages import gettext_noop as _
 from ..models.diff_attention import DiffAttention
 from ..options import RATIOS
@@ -28,7 +29,7 @@ from .run import prepare
 from .separate import dead_share, module_epochs
 from .validate import attended_scores, plain_scores
 
-BASELINE = "plain cosine"
+BASELINE = _("plain cosine")
 ROWS = "rows.json"
 
 Progress = Callable[[int, int, str], None]
@@ -104,14 +105,15 @@ class Row:
 
     def __str__(self) -> str:
         said = " ".join(f"{name} {100 * self.figures[name]:.1f}" for name in FIGURES)
-        return f"{self.transform} ratio {self.ratio}: {said} {self.note}".rstrip()
+        text = gettext("%(transform)s ratio %(ratio)s") % {"transform": self.transform, "ratio": self.ratio}
+        return f"{text}: {said} {gettext(self.note) if self.note else ''}".rstrip()
 
     @property
     def note(self) -> str:
         """What a reader must know: dead, diverged, or nothing."""
         if math.isnan(self.loss):
-            return "diverged"
-        return "dead" if self.dead_share >= 0.999 else ""
+            return _("diverged")
+        return _("dead") if self.dead_share >= 0.999 else ""
 
 
 @dataclass(frozen=True)

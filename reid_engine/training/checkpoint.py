@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ..errors import BadConfig
+from ..messages import gettext
 from ..messages import gettext_noop as _
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ def save(path: Path, state: dict[str, Any]) -> bool:
         partial.replace(path)
     except (OSError, RuntimeError) as error:  # torch reports a short write as RuntimeError
         partial.unlink(missing_ok=True)
-        log.warning("checkpoint %s could not be written (%s); the previous one is kept", path, error)
+        log.warning(gettext("checkpoint %s could not be written (%s); the previous one is kept"), path, error)
         return False
     return True
 

@@ -21,6 +21,7 @@ from ..data.records import Dataset
 from ..errors import BadConfig
 from ..evaluation.folder import write_text
 from ..evaluation.metrics import FIGURES, Scores, intervals, paired_intervals
+from ..messages import gettext
 from ..messages import gettext_noop as _
 from .config import PLACES, TrainConfig, require_one_of
 
@@ -78,7 +79,7 @@ class Row:
 
     def __str__(self) -> str:
         said = " ".join(f"{name} {100 * self.figures[name]:.1f}" for name in FIGURES)
-        return f"{self.backbone}-{self.method}: {said}, {self.processor_minutes:.1f} CPU minutes"
+        return f"{self.backbone}-{self.method}: {said}, " + gettext("%.1f CPU minutes") % self.processor_minutes
 
 
 def read_plan(plan: str) -> dict[str, dict[str, Any]]:
@@ -170,7 +171,8 @@ def _kept(path: Path, wanted: dict[str, Any]) -> Row:
 def _scores(task: Task, config: TrainConfig) -> Scores:
     """Every query's scores, kept beside the bundle so that another row can be compared with them."""
     from ..engine import Engine
-    from ..evaluation.evaluate import DIFF_ATTENTION, PLAIN_COSINE, rows_of, study
+    from ..evaluation.evaluate import rows_of, study
+    from ..evaluation.names import DIFF_ATTENTION, PLAIN_COSINE
 
     dataset: Dataset = data.read(config.data_format, config.data, needs=("query", "gallery"))
     engine = Engine(task.bundle, config.device, config.threads or None, exhaustive_rows=rows_of(dataset))
