@@ -11,6 +11,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from reid_engine.contracts import Conflict, Leg, Place, Sighting, Stop, Trajecto
 
 Route = tuple[tuple[float, float], ...]
 GroundDistance = Callable[[Place, Place], tuple[float, Route]]
+GroundDistances = Callable[[Sequence[Place]], NDArray[np.float64]]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
@@ -46,6 +48,7 @@ def build(
     ground_distance: GroundDistance | None = None,
     has_feedback: bool = False,
     v_max: float = ON_FOOT,
+    ground_distances: GroundDistances | None = None,
 ) -> Trajectory:
     """The path through the sightings, in time order, with the probability of each stop and leg.
 
@@ -53,12 +56,14 @@ def build(
     sighting. Confirmed sightings that exclude each other are reported as conflicts and the heaviest consistent choice
     is kept. The path is empty when no sighting is more likely than not. `ground_distance` gives metres and route
     between two points (places without a view) and must be symmetric in metres (default: the great circle, also where
-    it gives inf or nan); `v_max` is in m/s. The order of the input and a shift common to all clocks change nothing.
+    it gives inf or nan), `ground_distances` the metres between all of some points at once (P, P), which it is worth
+    where there are many; `v_max` is in m/s. The order of the input and a shift common to all clocks change nothing.
     """
     nodes = _in_time_order(sightings)
     if not nodes:
         return Trajectory((), (), 0.0)
-    graph = _graph(nodes, ground_distance, 0.0 if has_feedback else ETA, v_max)
+    measured = ground_distances or (partial(_one_by_one, ground_distance) if ground_distance else _great_circles)
+    graph = _graph(nodes, measured, 0.0 if has_feedback else ETA, v_max)
     kept = _consistent(graph)
     through = graph.through(kept)
     chain, weight = _best_chain(through)
@@ -139,8 +144,8 @@ def _in_time_order(sightings: Sequence[Sighting]) -> list[Sighting]:
     return sorted(left, key=lambda s: (s.start, s.end, s.camera_id, s.id))
 
 
-def _graph(nodes: Sequence[Sighting], ground_distance: GroundDistance | None, eta: float, v_max: float) -> _Graph:
-    apart, point = _distances([node.place for node in nodes], ground_distance)
+def _graph(nodes: Sequence[Sighting], measured: GroundDistances, eta: float, v_max: float) -> _Graph:
+    apart, point = _distances([node.place for node in nodes], measured)
     start, end, slack, radius = (
         np.array(column, dtype=np.float64)
         for column in zip(*((n.start, n.end, n.clock_uncertainty_s, n.place.view_radius_m) for n in nodes), strict=True)
@@ -189,23 +194,26 @@ def travel_gain(seconds: Floats, metres: Floats, v_max: float = ON_FOOT) -> Floa
         return np.clip(np.log(density) - math.log(CHANCE_DENSITY), -GAIN_LIMIT, GAIN_LIMIT)
 
 
-def _distances(places: Sequence[Place], ground_distance: GroundDistance | None) -> tuple[Floats, NDArray[np.intp]]:
+def _distances(places: Sequence[Place], measured: GroundDistances) -> tuple[Floats, NDArray[np.intp]]:
     """Metres on the ground between the P different points (P, P), and the point of each place (N,)."""
     points = sorted({(place.longitude, place.latitude) for place in places})
     number = {point: i for i, point in enumerate(points)}
     of = np.array([number[place.longitude, place.latitude] for place in places])
-    table = _haversine(np.radians([p[0] for p in points]), np.radians([p[1] for p in points]))
-    if ground_distance is not None:
-        _measure(table, [Place(*point) for point in points], ground_distance)
-    return table, of
+    return measured([Place(*point) for point in points]), of
 
 
-def _measure(table: Floats, places: Sequence[Place], ground_distance: GroundDistance) -> None:
-    """Replace the great circles by what the road graph says, wherever it says something."""
+def _great_circles(places: Sequence[Place]) -> Floats:
+    return _haversine(*np.radians([(place.longitude, place.latitude) for place in places]).T)
+
+
+def _one_by_one(ground_distance: GroundDistance, places: Sequence[Place]) -> Floats:
+    """The great circles replaced by what the road graph says, wherever it says something."""
+    table = _great_circles(places)
     for i, j in itertools.combinations(range(len(places)), 2):
         metres = ground_distance(places[i], places[j])[0]
         if math.isfinite(metres):
             table[i, j] = table[j, i] = metres
+    return table
 
 
 def _haversine(longitude: Floats, latitude: Floats) -> Floats:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import heapq
-import math
 import threading
-from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Sequence
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,14 +12,23 @@ import numpy as np
 import shapely
 from django.db.models import Count, Max, Sum
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import dijkstra
 
 from reid_engine.contracts import Place
 from units.models import Road
-from units.projection import Point, haversine, metres_per_degree
+from units.projection import EARTH_RADIUS_M, Point, haversine, metres_per_degree
 
 # A camera farther than this from every street is not on the street graph; distances to it are as the crow flies.
 SNAP_M = 250.0
-REMEMBERED_SOURCES = 2000
+# Distances from a place to every node are remembered up to this many bytes; of a street graph of 4,000 nodes that is
+# every camera of a large path, and a second path through them costs no search at all.
+REMEMBERED_BYTES = 128 * 1024 * 1024
+REMEMBERED_WAYS = 256
+PLACES_AT_ONCE = 64
+TOUCHING_M = 1e-6  # a sparse matrix takes no edge of length 0
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -59,18 +66,10 @@ class _Snap:
     off: float
 
 
-@dataclass(frozen=True)
-class _Reach:
-    """One Dijkstra run: metres from a place to each node, and the edge by which it was reached (-1: its own)."""
-
-    metres: dict[int, float]
-    via: dict[int, int]
-
-
 class RoadGraph:
     """Shortest ways over the roads. Without roads, or away from them, the great-circle distance and no route.
 
-    One Dijkstra per source place, remembered: hundreds of pairs of a search cost one run per camera.
+    One run of Dijkstra (scipy's) per source place, remembered: two million pairs of a path cost one run per camera.
     """
 
     _loaded: ClassVar[tuple[tuple[Any, ...], RoadGraph] | None] = None
@@ -79,12 +78,14 @@ class RoadGraph:
     def __init__(self, lines: Iterable[Sequence[Sequence[float]]]) -> None:
         self._nodes: dict[Point, int] = {}
         self._edges: list[_Edge] = []
-        self._neighbours: dict[int, list[tuple[int, float, int]]] = defaultdict(list)
+        self._between: dict[tuple[int, int], int] = {}
         for line in lines:
             self._add(tuple((float(lon), float(lat)) for lon, lat in line))
         self._scale = metres_per_degree(self._middle_latitude())
         self._tree = shapely.STRtree([shapely.LineString(self._flat(edge.points)) for edge in self._edges])
-        self._reaches: OrderedDict[Place, _Reach] = OrderedDict()
+        self._matrix = self._sparse()
+        self._rows: OrderedDict[Place, NDArray[np.float32]] = OrderedDict()
+        self._ways: OrderedDict[Place, tuple[Floats, NDArray[np.int32]]] = OrderedDict()
         self._snaps: dict[Place, _Snap | None] = {}
         self._memory = threading.Lock()
 
@@ -118,22 +119,42 @@ class RoadGraph:
         if snap is None:
             return []
         left = metres - snap.off
-        reached = self._reach(start, snap).metres
+        metres_to = self._way(start, snap)[0]
         pieces = [_around(self._edges[snap.edge], snap.along, left)]
         for edge in self._edges:
-            pieces += _entered(edge, left - reached.get(edge.start, math.inf), left - reached.get(edge.end, math.inf))
+            pieces += _entered(edge, left - float(metres_to[edge.start]), left - float(metres_to[edge.end]))
         return [piece for piece in pieces if len(piece) > 1]
+
+    def distances(self, places: Sequence[Place]) -> Floats:
+        """Metres between any two of the places (P, P), as `distance` gives them."""
+        points = np.radians([_point(place) for place in places]).reshape(-1, 2)
+        table = _straight(points[:, 0], points[:, 1])
+        snaps = [self._snap(place) for place in places]
+        known = np.array([n for n, snap in enumerate(snaps) if snap is not None], dtype=np.intp)
+        if len(known):
+            found = self._between_snaps([places[n] for n in known], [snap for snap in snaps if snap is not None])
+            block = np.ix_(known, known)
+            table[block] = np.maximum(table[block], np.where(np.isfinite(found), found, 0.0))
+        np.fill_diagonal(table, 0.0)
+        return table
 
     def _add(self, points: tuple[Point, ...]) -> None:
         steps = np.cumsum([0.0, *(haversine(a, b) for a, b in zip(points, points[1:], strict=False))])
         if len(points) < 2 or steps[-1] <= 0:
             return
-        start, end = self._node(points[0]), self._node(points[-1])
-        edge = _Edge(points, tuple(float(step) for step in steps), start, end)
+        edge = _Edge(points, tuple(float(step) for step in steps), self._node(points[0]), self._node(points[-1]))
         number = len(self._edges)
         self._edges.append(edge)
-        self._neighbours[start].append((end, edge.length, number))
-        self._neighbours[end].append((start, edge.length, number))
+        for ends in {(edge.start, edge.end), (edge.end, edge.start)}:
+            shortest = self._between.setdefault(ends, number)
+            if self._edges[shortest].length > edge.length:
+                self._between[ends] = number
+
+    def _sparse(self) -> csr_array:
+        """(nodes, nodes) metres of the shortest edge between each two."""
+        pairs = np.array(list(self._between), dtype=np.int32).reshape(-1, 2)
+        metres = [max(self._edges[number].length, TOUCHING_M) for number in self._between.values()]
+        return csr_array((metres, (pairs[:, 0], pairs[:, 1])), shape=(max(1, len(self._nodes)),) * 2)
 
     def _node(self, point: Point) -> int:
         # Seven decimals are a centimetre: ends that were meant to meet do.
@@ -163,50 +184,86 @@ class RoadGraph:
 
     def _best_entry(self, start: Place, first: _Snap, last: _Snap) -> tuple[float, int | None]:
         """Metres along roads, and the node by which the last edge is entered (-1: both lie on the same edge)."""
-        edge, reach = self._edges[last.edge], self._reach(start, first)
-        ways = [(reach.metres[node] + rest, node) for node, rest in _ends(edge, last) if node in reach.metres]
+        metres = self._way(start, first)[0]
+        ways = [(float(metres[node]) + rest, node) for node, rest in _ends(self._edges[last.edge], last)]
+        ways = [way for way in ways if np.isfinite(way[0])]
         if first.edge == last.edge:
             ways.append((abs(first.along - last.along), -1))
         return min(ways, default=(0.0, None))
 
-    def _reach(self, start: Place, snap: _Snap) -> _Reach:
+    def _way(self, start: Place, snap: _Snap) -> tuple[Floats, NDArray[np.int32]]:
+        """Metres from a place to each node, and the node before it on the way (below 0: it is the first)."""
         with self._memory:
-            if start in self._reaches:
-                self._reaches.move_to_end(start)
-                return self._reaches[start]
-        reach = self._dijkstra(snap)
+            if start in self._ways:
+                self._ways.move_to_end(start)
+                return self._ways[start]
+        metres, before = dijkstra(self._with([snap]), indices=[len(self._nodes)], return_predecessors=True)
+        before = np.where(before[0] < len(self._nodes), before[0], -1)
         with self._memory:
-            self._reaches[start] = reach
-            if len(self._reaches) > REMEMBERED_SOURCES:
-                self._reaches.popitem(last=False)
-        return reach
+            self._ways[start] = metres[0], before
+            while len(self._ways) > REMEMBERED_WAYS:
+                self._ways.popitem(last=False)
+        return metres[0], before
 
-    def _dijkstra(self, snap: _Snap) -> _Reach:
-        metres: dict[int, float] = {}
-        via: dict[int, int] = {}
-        queue = [(rest, node, -1) for node, rest in _ends(self._edges[snap.edge], snap)]
-        heapq.heapify(queue)
-        while queue:
-            reached, node, edge = heapq.heappop(queue)
-            if node in metres:
-                continue
-            metres[node], via[node] = reached, edge
-            for neighbour, length, number in self._neighbours[node]:
-                if neighbour not in metres:
-                    heapq.heappush(queue, (reached + length, neighbour, number))
-        return _Reach(metres, via)
+    def _with(self, snaps: Sequence[_Snap]) -> csr_array:
+        """The street graph with a node more for each snap, from which one gets to both ends of its edge."""
+        count = len(self._nodes)
+        ends = [
+            (count + n, node, max(metres, TOUCHING_M))
+            for n, snap in enumerate(snaps)
+            for node, metres in dict(sorted(_ends(self._edges[snap.edge], snap), key=lambda end: -end[1])).items()
+        ]
+        rows, columns, metres = zip(*ends, strict=True)
+        streets = self._matrix.tocoo()
+        data = np.concatenate([streets.data, metres])
+        row, column = np.concatenate([streets.row, rows]), np.concatenate([streets.col, columns])
+        return csr_array((data, (row, column)), shape=(count + len(snaps),) * 2)
+
+    def _between_snaps(self, places: Sequence[Place], snaps: Sequence[_Snap]) -> Floats:
+        """(P, P) metres along roads between places on the street graph, inf where none joins them."""
+        ends = np.array([[self._edges[snap.edge].start, self._edges[snap.edge].end] for snap in snaps])
+        along = np.array([snap.along for snap in snaps])
+        rest = np.array([self._edges[snap.edge].length for snap in snaps]) - along
+        off, edge = np.array([snap.off for snap in snaps]), np.array([snap.edge for snap in snaps])
+        table = np.empty((len(places), len(places)))
+        for n, row in enumerate(self._rows_of(places, snaps)):
+            table[n] = np.minimum(row[ends[:, 0]] + along, row[ends[:, 1]] + rest)
+            here = edge == edge[n]
+            table[n, here] = np.minimum(table[n, here], np.abs(along[here] - along[n]))
+        table += off[:, None] + off[None, :]
+        return np.minimum(table, table.T)
+
+    def _rows_of(self, places: Sequence[Place], snaps: Sequence[_Snap]) -> Iterator[NDArray[np.float32]]:
+        """For each place the metres to every node; those not remembered are computed some at a time."""
+        for first in range(0, len(places), PLACES_AT_ONCE):
+            some = dict(zip(places[first : first + PLACES_AT_ONCE], snaps[first : first + PLACES_AT_ONCE], strict=True))
+            with self._memory:
+                rows = {place: self._rows[place] for place in some if place in self._rows}
+            missing = [place for place in some if place not in rows]
+            if missing:
+                indices = range(len(self._nodes), len(self._nodes) + len(missing))
+                found = dijkstra(self._with([some[place] for place in missing]), indices=list(indices))
+                rows |= zip(missing, found[:, : len(self._nodes)].astype(np.float32), strict=True)
+                self._remember(rows)
+            yield from (rows[place] for place in places[first : first + PLACES_AT_ONCE])
+
+    def _remember(self, rows: dict[Place, NDArray[np.float32]]) -> None:
+        most = max(1, REMEMBERED_BYTES // (4 * len(self._nodes)))
+        with self._memory:
+            self._rows |= rows
+            while len(self._rows) > most:
+                self._rows.popitem(last=False)
 
     def _route(self, start: Place, end: Place, first: _Snap, last: _Snap, entry: int) -> tuple[Point, ...]:
         here, there = self._edges[first.edge], self._edges[last.edge]
         if entry == -1:
             return _joined([[_point(start)], here.part(first.along, last.along), [_point(end)]])
         node, pieces = entry, [there.part(_along_at(there, entry, last), last.along), [_point(end)]]
-        via = self._reach(start, first).via
-        while via[node] != -1:
-            edge = self._edges[via[node]]
-            backwards = edge.start == node
-            pieces.insert(0, list(edge.points[::-1] if backwards else edge.points))
-            node = edge.end if backwards else edge.start
+        before = self._way(start, first)[1]
+        while before[node] >= 0:
+            edge = self._edges[self._between[int(before[node]), node]]
+            pieces.insert(0, list(edge.points if edge.end == node else edge.points[::-1]))
+            node = int(before[node])
         pieces.insert(0, here.part(first.along, _along_at(here, node, first)))
         return _joined([[_point(start)], *pieces])
 
@@ -227,6 +284,14 @@ def _entered(edge: _Edge, from_start: float, from_end: float) -> list[list[Point
 
 def _ends(edge: _Edge, snap: _Snap) -> list[tuple[int, float]]:
     return [(edge.start, snap.along), (edge.end, edge.length - snap.along)]
+
+
+def _straight(longitude: Floats, latitude: Floats) -> Floats:
+    """(P, P) great-circle metres between points in radians."""
+    half_lat = np.sin((latitude[:, None] - latitude[None, :]) / 2) ** 2
+    half_lon = np.sin((longitude[:, None] - longitude[None, :]) / 2) ** 2
+    share = half_lat + np.cos(latitude)[:, None] * np.cos(latitude)[None, :] * half_lon
+    return np.asarray(2 * EARTH_RADIUS_M * np.arcsin(np.sqrt(np.minimum(share, 1.0))))
 
 
 def _along_at(edge: _Edge, node: int, snap: _Snap) -> float:

@@ -34,7 +34,8 @@ def path_of(sightings: Sequence[Sighting], cameras: Mapping[int, Camera]) -> dic
     """The path through the sightings as a FeatureCollection: stops, the legs between them, and conflicts."""
     likely = [s for s in sightings if s.likelihood >= UNLIKELY or s.verdict == "confirmed"]
     feedback = any(sighting.verdict != "undecided" for sighting in sightings)
-    trajectory = build(likely, RoadGraph.load().distance, has_feedback=feedback)
+    roads = RoadGraph.load()
+    trajectory = build(likely, roads.distance, has_feedback=feedback, ground_distances=roads.distances)
     return feature_collection(trajectory, likely, cameras)
 
 

@@ -2,7 +2,7 @@
 
 `cuhk-03.mat` holds the pictures (HDF5) and `cuhk03_new_protocol_config_*.mat` the split. The pictures are unpacked
 once, as images_detected/1_001_1_01.png beside the .mat: camera pair, person, view, picture; camera = view - 1.
-Reading .mat files needs h5py and scipy, which the rest of the project does not.
+Reading .mat files needs h5py and scipy; the rest of the engine needs neither.
 """
 
 from __future__ import annotations

@@ -99,6 +99,22 @@ def test_a_way_is_as_long_back_as_there_and_never_shorter_than_the_crow_flies(a,
     assert length_of(route) <= there + 0.2 or math.isclose(there, haversine(a, b))
 
 
+@settings(max_examples=30, deadline=None)
+@given(
+    places=st.lists(st.tuples(st.floats(119.995, 120.03), st.floats(29.998, 30.012)), min_size=1, max_size=90),
+    doubled=st.booleans(),
+)
+def test_distances_of_many_places_are_those_of_each_pair(places, doubled):
+    """Some lie on the same edge, some on none, some on a part that no road joins to the rest."""
+    island = [[(120.02, 30), (120.028, 30)], [(120.028, 30), (120.028, 30.004), (120.02, 30)]]
+    graph = RoadGraph([*grid_lines(5, 4), *island])
+    some = [Place(*place) for place in places] * (1 + doubled)
+    table = graph.distances(some)
+    for i, j in itertools.combinations(range(0, len(some), 7), 2):
+        assert table[i, j] == pytest.approx(graph.distance(some[i], some[j])[0], abs=0.05)
+    assert (table == table.T).all() and not table.diagonal().any()
+
+
 def test_hundreds_of_pairs_in_a_large_town_take_a_moment():
     graph = RoadGraph(grid_lines(60, 60))
     places = [Place(120 + 0.118 * i / 40, 30 + 0.118 * (i * 7 % 40) / 40) for i in range(40)]
