@@ -72,6 +72,21 @@ def env_url(name: str, default: str, schemes: Sequence[str]) -> str:
     return value
 
 
+def env_file(name: str, magic: bytes, kind: str) -> Path | None:
+    """A file that starts with these bytes, or None where nothing is set."""
+    value = env_str(name, "")
+    if not value:
+        return None
+    path = Path(value).expanduser().resolve()
+    try:
+        with path.open("rb") as file:
+            if file.read(len(magic)) == magic:
+                return path
+    except OSError as error:
+        raise _refuse(name, value, f"a {kind} file that can be read ({error.strerror})") from error
+    raise _refuse(name, value, f"a {kind} file")
+
+
 def env_time_zone(name: str, default: str) -> str:
     from zoneinfo import available_timezones
 

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from citysearch.env import (
     env_bool,
     env_choice,
+    env_file,
     env_int,
     env_list,
     env_str,
@@ -229,7 +230,7 @@ ENGINE_THREADS = env_int("ENGINE_THREADS", 2, 1, 256)
 STORE_DIR = VAR_DIR / "features"
 SEARCH_LIMIT = env_int("SEARCH_LIMIT", 2000, 20, 20000)
 RETENTION_DAYS = env_int("RETENTION_DAYS", 30, 1, 3650)
-PMTILES = env_str("PMTILES", "")
+PMTILES = env_file("PMTILES", b"PMTiles", "PMTiles")
 DEMO_PASSWORD = env_str("DEMO_PASSWORD", "")
 
 LOGGING = {

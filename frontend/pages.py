@@ -74,6 +74,7 @@ def _addresses() -> dict[str, Any]:
         "crop_url": crop_url(0),
         "time_zone": settings.TIME_ZONE,
         "photos_max": settings.PHOTOS_MAX,
+        "tiles_url": reverse("basemap-tiles") if settings.PMTILES else "",
     }
 
 

@@ -4,7 +4,7 @@ from django.contrib.auth.views import LogoutView
 from django.urls import URLPattern, URLResolver, path
 from django.views.i18n import JavaScriptCatalog, set_language
 
-from frontend import views
+from frontend import tiles, views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", views.home, name="home"),
@@ -17,6 +17,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("search/<uuid:pk>", views.search, name="search"),
     path("search/<uuid:pk>/status", views.search_status, name="search-status"),
     path("searches/", views.searches, name="searches"),
+    path("basemap.pmtiles", tiles.basemap_tiles, name="basemap-tiles"),
     path("units/<int:pk>/", views.unit, name="unit"),
     path("units/<int:pk>/panel", views.unit_panel, name="unit-panel"),
     path("units/tree", views.unit_tree, name="unit-tree"),

@@ -28,6 +28,8 @@ def test_every_setting_is_documented() -> None:
         ("ENGINE_THREADS", "0", lambda: env.env_int("ENGINE_THREADS", 2, 1, 256), "from 1 to 256"),
         ("TIME_ZONE", "Mars/Olympus", lambda: env.env_time_zone("TIME_ZONE", "UTC"), "Asia/Shanghai"),
         ("REDIS_URL", "amqp://x", lambda: env.env_url("REDIS_URL", "", ("redis",)), "redis:"),
+        ("PMTILES", __file__, lambda: env.env_file("PMTILES", b"PMTiles", "PMTiles"), "a PMTiles file"),
+        ("PMTILES", "/nowhere", lambda: env.env_file("PMTILES", b"PMTiles", "PMTiles"), "can be read (No such file"),
         ("SECRET_KEY", "short", lambda: env.secret_key(Path("/nowhere")), "at least 32 characters"),
     ],
 )

@@ -761,3 +761,21 @@ def test_the_path_is_read_in_words_with_its_gaps_and_where_it_leads(
     toggle.focus()
     page.keyboard.press("Enter")
     assert page.locator("#itinerary").is_hidden()
+
+
+def test_the_first_five_minutes_are_explained_on_the_page(stage: Any, log_in: Any, screenshot: Any) -> None:
+    page = log_in("operator")
+    page.get_by_role("button", name="Show me around").first.click()
+    guide = page.locator("#guide")
+    seen = []
+    while guide.is_visible():
+        seen.append(guide.locator("h2").inner_text())
+        assert page.locator(".guided").count() == 1
+        assert page.evaluate("document.activeElement.id") == "guide-title"
+        guide.locator("#guide-next").click()
+    assert len(seen) == len(set(seen)) == 7
+    assert page.locator(".guided").count() == 0
+    page.keyboard.press("?")
+    page.locator("#help").get_by_role("button", name="Show me around").click()
+    page.keyboard.press("Escape")
+    assert guide.is_hidden()

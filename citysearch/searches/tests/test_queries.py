@@ -139,6 +139,7 @@ def test_the_schema_describes_every_endpoint_without_a_warning() -> None:
         base + "hits/": {"get"},
         base + "trajectory.geojson": {"get"},
         base + "gaps/": {"get"},
+        base + "hits/{crop}/explanation/": {"get"},
         base + "reach.geojson": {"get"},
         base + "cancel/": {"post"},
         base + "rerun/": {"post"},

@@ -2,7 +2,8 @@
 
 import { read } from "./api.js";
 import { place } from "./format.js";
-import { element } from "./page.js";
+import { language } from "./i18n.js";
+import { app, element } from "./page.js";
 
 const L = window.L;
 // Width in pixels at zoom 15 and whether the road is a main one.
@@ -16,8 +17,35 @@ const isRoad = (feature) => feature.geometry.type.endsWith("LineString");
 const areaColour = (feature) => AREAS[feature.properties.kind] ?? "--map-building";
 const roadOf = (feature) => ROADS[feature.properties.kind] ?? ROADS.street;
 
-/** Add the base map to `map`, below everything; it follows zoom and the dark theme. */
-export async function addBasemap(map) {
+/** Add the base map to `map`: the PMTiles archive of the server where it has one, else our own GeoJSON. */
+export const addBasemap = (map) => (app.dataset.tilesUrl ? addTiles(map, app.dataset.tilesUrl) : addOwn(map));
+
+const dark = window.matchMedia("(prefers-color-scheme: dark)");
+
+// Where the header of an archive holds its deepest zoom (PMTiles 3). Below it the deepest tiles are drawn larger.
+const MAX_ZOOM_AT = 101;
+
+async function maxDataZoom(url) {
+  const head = await fetch(url, { headers: { Range: `bytes=0-${MAX_ZOOM_AT}` } });
+  return new Uint8Array(await head.arrayBuffer())[MAX_ZOOM_AT];
+}
+
+async function addTiles(map, address) {
+  const url = new URL(address, location.href).href;
+  const deepest = await maxDataZoom(url);
+  map.createPane("base").style.zIndex = 200;
+  L.control.attribution({ prefix: false, position: "bottomleft" }).addTo(map);
+  let layer = null;
+  const draw = () => {
+    layer?.remove();
+    layer = window.protomapsL.leafletLayer({ url, maxDataZoom: deepest, flavor: dark.matches ? "dark" : "light", lang: language.slice(0, 2), pane: "base", attribution: "© OpenStreetMap" }).addTo(map);
+  };
+  dark.addEventListener("change", draw);
+  draw();
+}
+
+/** Add our own base map to `map`, below everything; it follows zoom and the dark theme. */
+async function addOwn(map) {
   const pane = map.createPane("base");
   pane.style.zIndex = 200;
   pane.style.pointerEvents = "none";
