@@ -166,6 +166,8 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "ENUM_NAME_OVERRIDES": {
         "SearchStateEnum": "citysearch.searches.models.Search.State",
+        "LayoutEnum": "citysearch.gallery.models.GalleryImport.Layout",
+        "UploadedLayoutEnum": "citysearch.gallery.serializers.UPLOADED",
         "ImportStateEnum": "citysearch.gallery.models.GalleryImport.State",
         "ModelStateEnum": "citysearch.research.models.ModelVersion.State",
     },

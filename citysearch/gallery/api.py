@@ -24,6 +24,7 @@ from rest_framework.views import APIView
 from citysearch.errors import ServiceError
 from citysearch.gallery import files, queries, services
 from citysearch.gallery.access import crops_of, get_crop_or_404, imports_of, is_administrator
+from citysearch.gallery.layouts import camera_map_read
 from citysearch.gallery.models import Crop, GalleryImport
 from citysearch.gallery.serializers import (
     CropQuerySerializer,
@@ -36,7 +37,7 @@ from citysearch.gallery.serializers import (
     ImportUploadSerializer,
     UploadReportSerializer,
 )
-from units.access import get_camera_or_404, get_unit_or_404
+from units.access import cameras_of, get_camera_or_404, get_unit_or_404
 from units.models import Role
 from units.tree import below
 
@@ -193,13 +194,16 @@ class ImportViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
 
     @extend_schema(
         summary="Import a ZIP",
-        description="Folders named by camera code, or a manifest.csv (path,camera_code,captured_at[,person_id]).",
+        description="Folders named by camera code, or a manifest.csv (path,camera_code,captured_at[,person_id]); with "
+        "another layout the pictures of a research set or GA/T 1400 JSON.",
         request={"multipart/form-data": ImportUploadSerializer},
         responses={202: ImportSerializer, 400: REFUSED, 404: NOT_FOUND, 507: DISK_FULL},
     )
     def create(self, request: Request) -> Response:
-        file = _checked(ImportUploadSerializer, request.data)["file"]
-        row = services.import_upload(file.name, file.chunks(), request.user)
+        given = _checked(ImportUploadSerializer, request.data)
+        file, codes = given["file"], cameras_of(request.user, Role.ADMINISTRATOR).values_list("code", flat=True)
+        names = camera_map_read(given.get("cameras", ""), codes)
+        row = services.import_upload(file.name, file.chunks(), request.user, given["layout"], names)
         return Response(ImportSerializer(row).data, status.HTTP_202_ACCEPTED)
 
     @extend_schema(

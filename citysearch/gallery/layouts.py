@@ -3,7 +3,10 @@
 folder      one folder per camera code, at any depth: <camera code>/<any folders>/<picture>
 zip         the same inside a ZIP, or a manifest.csv at its root that names the archive's own files
 manifest    a CSV file: path,camera_code,captured_at[,person_id]; paths are relative to the CSV and stay below it
-market1501  names like 0002_c1s1_000451_03.jpg; c1, c2 ... stand for the cameras given
+market1501, msmt17, cuhk03
+            a folder or a ZIP of pictures whose names say camera, person and moment (naming.py); 1, 2 ... stand for the
+            cameras given; where there is a folder called as `subset` says, only what lies in it counts
+gat1400     a GA/T 1400 PersonListObject in JSON, or a folder or ZIP of such files (persons.py); DeviceID is the camera
 Nothing is ever unpacked to the disk: a picture of an archive is read into memory, at most photo.MAX_BYTES of it.
 """
 
@@ -14,10 +17,11 @@ import io
 import os
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -26,16 +30,15 @@ from django.utils.translation import gettext as _
 
 from citysearch.errors import ServiceError
 from citysearch.gallery.moments import aware, moment_of, moment_read
+from citysearch.gallery.naming import PARSERS, Named, named_like
+from citysearch.gallery.persons import PersonPicture, persons_read
 from citysearch.gallery.reasons import Refused
-from reid_engine.data.market1501 import JUNK, parse_name
 from reid_engine.photo import MAX_BYTES
 
 MANIFEST = "manifest.csv"
 COLUMNS = ("path", "camera_code", "captured_at")
-MARKET_START = datetime(2024, 3, 1, 0, 0, tzinfo=UTC)
-MARKET_FRAMES_PER_SECOND = 25
-# A sequence of Market-1501 lasts up to 1 h 20 min; each gets two hours of the day, so that none overlaps the next.
-MARKET_SEQUENCE = timedelta(hours=2)
+# A document holds many pictures, and base64 makes each a third longer.
+DOCUMENT_BYTES = 10 * MAX_BYTES
 ZIP_MEMBERS_MAX = 500_000
 # Pictures are compressed already: a member this large that shrank this much is no picture.
 BOMB_BYTES, BOMB_RATIO = 1024 * 1024, 100
@@ -77,7 +80,10 @@ class Options:
 @contextmanager
 def entries(source: Path, layout: str, options: Options) -> Iterator[Sequence[Entry]]:
     """The entries of a source, open while the block runs. Raises BadSource."""
-    readers = {"folder": _folder, "zip": _zip, "manifest": _manifest, "market1501": _market}
+    readers: dict[str, Callable[[_Opened, Options], list[Entry]]] = {
+        "folder": _folder, "zip": _zip, "manifest": _manifest, "gat1400": _persons,
+        **{name: partial(_named, parse=parse) for name, parse in PARSERS.items()},
+    }  # fmt: skip
     if layout not in readers:
         words = {"layout": layout, "allowed": ", ".join(readers)}
         raise BadSource(_("Unknown layout %(layout)s; use one of %(allowed)s.") % words)
@@ -93,9 +99,26 @@ def layout_of(source: Path) -> str:
         return "zip"
     if source.suffix.lower() == ".csv":
         return "manifest"
-    if (source / Options.subset).is_dir() or _is_market_folder(source):
+    if source.suffix.lower() == ".json":
+        return "gat1400"
+    if (source / Options.subset).is_dir():
         return "market1501"
-    return "folder"
+    names = (path.name for path in source.iterdir() if path.is_file()) if source.is_dir() else iter(())
+    return named_like(next(iter(names), "")) or "folder"
+
+
+def camera_map_read(text: str, codes: Collection[str]) -> dict[str, str]:
+    """ "A,B" -> {"1": "A", "2": "B"}; "x=A,y=B" -> {"x": "A", "y": "B"}. Raises BadSource for a code not in `codes`."""
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    pairs = [word.partition("=") for word in words]
+    names = {
+        name if equals else str(number): code if equals else name
+        for number, (name, equals, code) in enumerate(pairs, start=1)
+    }
+    unknown = sorted(set(names.values()) - set(codes)) if names else []
+    if unknown:
+        raise BadSource(_("There is no camera with the code %(codes)s.") % {"codes": ", ".join(unknown)})
+    return names
 
 
 class _Opened:
@@ -210,28 +233,56 @@ def _row(
     return Entry(line, name, options.camera_map.get(code, code), read, _stated(captured_at), person_id)
 
 
-def _market(opened: _Opened, options: Options) -> list[Entry]:
-    folder = opened.source / options.subset if (opened.source / options.subset).is_dir() else opened.source
-    if not folder.is_dir():
-        raise BadSource(_("%(path)s is not a folder.") % {"path": folder})
-    names = sorted(path.name for path in folder.iterdir() if path.is_file() and not _is_ignored((path.name,)))
-    return [_market_entry(line, folder / name, options) for line, name in enumerate(names, start=1)]
+def _named(opened: _Opened, options: Options, parse: Callable[[str], Named]) -> list[Entry]:
+    found = list(_files(opened, MAX_BYTES))
+    inside = [(name, read) for name, read in found if options.subset in PurePosixPath(name).parts[:-1]]
+    return [_named_entry(line, name, read, options, parse) for line, (name, read) in enumerate(inside or found, 1)]
 
 
-def _market_entry(line: int, path: Path, options: Options) -> Entry:
-    crop = parse_name(path.name)
-    if crop is None or crop.person_id == JUNK:
-        refused = _refusal("junk" if crop else "bad_name", path.name)
-        return Entry(line, path.name, "", refused, _stated(""))
-    moment = market_moment(crop.sequence, crop.frame)
-    number = str(crop.camera_id)
-    camera = options.camera_map.get(number, number)
-    return Entry(line, path.name, camera, _reader(path), lambda data: moment, crop.person_id)
+def _named_entry(
+    line: int, path: str, read: Callable[[], bytes], options: Options, parse: Callable[[str], Named]
+) -> Entry:
+    name = PurePosixPath(path).name
+    try:
+        camera, person_id, moment = parse(name)
+    except Refused as error:
+        return Entry(line, name, "", _refusal(error.code, name), _stated(""))
+    return Entry(line, name, options.camera_map.get(camera, camera), read, lambda data: moment, person_id)
 
 
-def market_moment(sequence: int, frame: int) -> datetime:
-    """Frames at 25 a second; sequence 1 begins on 2024-03-01 00:00 UTC, each next one two hours later."""
-    return MARKET_START + (max(1, sequence) - 1) * MARKET_SEQUENCE + timedelta(seconds=frame / MARKET_FRAMES_PER_SECOND)
+def _persons(opened: _Opened, options: Options) -> list[Entry]:
+    found = [(name, picture) for name, read in _files(opened, DOCUMENT_BYTES) for picture in _persons_in(read)]
+    return [_person_entry(line, name, picture, options) for line, (name, picture) in enumerate(found, start=1)]
+
+
+def _persons_in(read: Callable[[], bytes]) -> list[PersonPicture] | list[Refused]:
+    """The pictures of a document, or the one reason why there is none."""
+    try:
+        return persons_read(read())
+    except Refused as error:
+        return [error]
+
+
+def _person_entry(line: int, name: str, picture: PersonPicture | Refused, options: Options) -> Entry:
+    if isinstance(picture, Refused):
+        return Entry(line, name, "", _refusal(picture.code, picture.message), _stated(""))
+    camera = options.camera_map.get(picture.camera, picture.camera)
+    return Entry(line, picture.name or name, camera, picture.read, picture.when)
+
+
+def _files(opened: _Opened, most: int) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """Path and reader of a file, of each in a folder or in a ZIP, but not of what file managers leave behind."""
+    root = opened.source
+    if root.is_dir():
+        paths = ((path, path.relative_to(root)) for path in sorted(_files_below(root)))
+        yield from ((name.as_posix(), _reader(path, most)) for path, name in paths if not _is_ignored(name.parts))
+    elif zipfile.is_zipfile(root):
+        archive = opened.archive()
+        members = (info for info in archive.infolist() if not info.is_dir())
+        kept = (info for info in members if not _is_ignored(PurePosixPath(info.filename).parts))
+        yield from ((info.filename, _member_reader(archive, info, most)) for info in kept)
+    else:
+        yield root.name, _reader(root, most)
 
 
 def _camera_in(folders: Sequence[str], options: Options) -> str:
@@ -260,11 +311,11 @@ def _stated(text: str) -> Callable[[bytes], datetime]:
     return when
 
 
-def _reader(path: Path) -> Callable[[], bytes]:
+def _reader(path: Path, most: int = MAX_BYTES) -> Callable[[], bytes]:
     def read() -> bytes:
         try:
             with path.open("rb") as file:
-                return _at_most(file)
+                return _at_most(file, most)
         except FileNotFoundError:
             raise Refused("missing", path.name) from None
         except OSError as error:
@@ -273,12 +324,12 @@ def _reader(path: Path) -> Callable[[], bytes]:
     return read
 
 
-def _member_reader(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], bytes]:
+def _member_reader(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int = MAX_BYTES) -> Callable[[], bytes]:
     def read() -> bytes:
         _refuse_member(info)
         try:
             with archive.open(info) as file:
-                return _at_most(file)
+                return _at_most(file, most)
         except _DAMAGED_MEMBER as error:
             raise Refused("truncated", f"{info.filename}: {error}") from error
         except _BROKEN_MEMBER as error:
@@ -298,10 +349,10 @@ def _refuse_member(info: zipfile.ZipInfo) -> None:
         raise Refused("bomb", f"{info.filename}: {info.compress_size:,} -> {info.file_size:,} bytes")
 
 
-def _at_most(file: IO[bytes]) -> bytes:
-    data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise Refused("too_large", _("More than %(most)d bytes.") % {"most": MAX_BYTES})
+def _at_most(file: IO[bytes], most: int) -> bytes:
+    data = file.read(most + 1)
+    if len(data) > most:
+        raise Refused("too_large", _("More than %(most)d bytes.") % {"most": most})
     return data
 
 
@@ -326,12 +377,6 @@ def _is_ignored(parts: Sequence[str]) -> bool:
 
 def _is_hidden(part: str) -> bool:
     return part.startswith(".") and part not in (".", "..")
-
-
-def _is_market_folder(source: Path) -> bool:
-    names = (path.name for path in source.iterdir() if path.is_file()) if source.is_dir() else iter(())
-    first = next(iter(names), "")
-    return parse_name(first) is not None
 
 
 def _is_person(text: str) -> bool:

@@ -15,6 +15,12 @@ from citysearch.gallery.reasons import REASONS
 from units.models import Camera
 
 FILES_MAX = 100
+# What fits into one uploaded file.
+UPLOADED = [
+    (layout.value, layout.label)
+    for layout in GalleryImport.Layout
+    if layout not in (GalleryImport.Layout.FOLDER, GalleryImport.Layout.MANIFEST, GalleryImport.Layout.API)
+]
 
 
 class CropCameraSerializer(serializers.ModelSerializer):
@@ -161,7 +167,11 @@ class ImportDetailSerializer(ImportSerializer):
 
 
 class ImportUploadSerializer(serializers.Serializer):
+    """`cameras`: CODE,CODE,... for cameras 1, 2, ... of a research set, or NAME=CODE,... for other names."""
+
     file = serializers.FileField(max_length=300)
+    layout = serializers.ChoiceField(UPLOADED, default=GalleryImport.Layout.ZIP)
+    cameras = serializers.CharField(required=False, allow_blank=True, max_length=20_000)
 
 
 class GalleryProblemSerializer(serializers.Serializer):

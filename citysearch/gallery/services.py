@@ -28,6 +28,7 @@ from citysearch.gallery.files import DiskFull
 from citysearch.gallery.indexing import index_cameras, index_request, version_index, version_index_request
 from citysearch.gallery.models import Crop, GalleryImport
 from citysearch.gallery.moments import moment_of
+from citysearch.gallery.naming import CAMERAS
 from citysearch.gallery.queueing import sent
 from citysearch.gallery.reasons import REASONS, Refused
 from citysearch.gallery.spool import spool_path, spool_remove, spool_write
@@ -101,10 +102,14 @@ def crops_add_bulk(
     return BulkReport(tuple(outcomes))
 
 
-def import_create(layout: str, source: str, user: User | None = None) -> GalleryImport:
-    """A queued import; `import_run` does it."""
-    user_id = user.pk if user else None
-    return GalleryImport.objects.create(layout=layout, source=clean_text(source, 500), user_id=user_id)
+def import_create(
+    layout: str, source: str, user: User | None = None, camera_map: Mapping[str, str] | None = None
+) -> GalleryImport:
+    """A queued import; `import_run` does it. It remembers what its cameras are called, for when it is run again."""
+    user_id, names = user.pk if user else None, dict(camera_map or {})
+    return GalleryImport.objects.create(
+        layout=layout, source=clean_text(source, 500), user_id=user_id, camera_map=names
+    )
 
 
 def crops_import(
@@ -116,22 +121,21 @@ def crops_import(
     user: User | None = None,
     progress: Progress | None = None,
 ) -> GalleryImport:
-    """Import a folder, ZIP, CSV manifest or Market-1501 folder and return the finished row, done or failed.
+    """Import a folder, ZIP, CSV manifest, research set or GA/T 1400 list; return the finished row, done or failed.
 
-    `camera_map`: what the source calls a camera -> camera code (Market-1501: "1".."6" -> code). A `user` may only add
+    `camera_map`: what the source calls a camera -> camera code (research sets: "1", "2" ...). A `user` may only add
     to the cameras he administers. A broken picture is an ImportLine. A source that cannot be read at all and a full
     disk make the import `failed` with a message; what was committed stays and the same import, run again, goes on.
     Ctrl-C does the same, then goes up.
     """
-    row = import_create(layout, str(source), user)
-    return import_run(row, Path(source), camera_map=camera_map, subset=subset, progress=progress)
+    row = import_create(layout, str(source), user, camera_map)
+    return import_run(row, Path(source), subset=subset, progress=progress)
 
 
 def import_run(
     row: GalleryImport,
     source: Path,
     *,
-    camera_map: Mapping[str, str] | None = None,
     subset: str = layouts.Options.subset,
     progress: Progress | None = None,
 ) -> GalleryImport:
@@ -141,7 +145,7 @@ def import_run(
         cameras = {camera.code: camera for camera in _cameras_for(row, source)}
         if not cameras:
             raise ServiceError(_("There is no camera yet to put crops behind. Add cameras first, or run demo_city."))
-        names = dict(camera_map or _camera_map_of(row.layout, cameras))
+        names = row.camera_map or _camera_map_of(row.layout, cameras)
         options = layouts.Options(frozenset(cameras), names, subset)
         with layouts.entries(source, row.layout, options) as found:
             GalleryImport.objects.filter(pk=row.pk).update(total=len(found))
@@ -180,15 +184,21 @@ def _uploaded(camera: Camera, line: int, upload: Upload, captured_at: datetime |
     return camera, CropItem(data, captured_at or moment_of(name, data, timezone.now()), name, line=line)
 
 
-def import_upload(name: str, chunks: Iterable[bytes], user: User) -> GalleryImport:
-    """Keep an uploaded ZIP and queue its import. Raises BadSource for what is no ZIP, DiskFull.
+def import_upload(
+    name: str,
+    chunks: Iterable[bytes],
+    user: User,
+    layout: str = GalleryImport.Layout.ZIP,
+    camera_map: Mapping[str, str] | None = None,
+) -> GalleryImport:
+    """Keep an uploaded ZIP (of GA/T 1400 also one JSON file) and queue its import. Raises BadSource, DiskFull.
 
     Without a broker the import stays queued until a worker starts.
     """
-    row = import_create(GalleryImport.Layout.ZIP, name, user)
+    row = import_create(layout, name, user, camera_map)
     try:
         path = spool_write(row.pk, chunks)
-        if not zipfile.is_zipfile(path):
+        if layout != GalleryImport.Layout.GAT1400 and not zipfile.is_zipfile(path):
             raise layouts.BadSource(_("%(path)s is no ZIP archive that can be read.") % {"path": name})
     except BaseException:
         spool_remove(row.pk)
@@ -256,10 +266,8 @@ def _cameras_for(row: GalleryImport, source: Path) -> Iterable[Camera]:
 
 
 def _camera_map_of(layout: str, cameras: Iterable[str]) -> dict[str, str]:
-    """Market-1501's six cameras stand, unless told otherwise, for the first six of the city by code."""
-    if layout != GalleryImport.Layout.MARKET1501:
-        return {}
-    return {str(number): code for number, code in enumerate(sorted(cameras)[:6], start=1)}
+    """The cameras of a research set stand, unless told otherwise, for the first of the city by code."""
+    return {str(number): code for number, code in enumerate(sorted(cameras)[: CAMERAS.get(layout, 0)], start=1)}
 
 
 def _import_begin(row: GalleryImport) -> None:

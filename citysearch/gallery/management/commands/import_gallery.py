@@ -1,4 +1,4 @@
-"""manage.py import_gallery SOURCE: crops from a folder, a ZIP, a CSV manifest or Market-1501 names."""
+"""manage.py import_gallery SOURCE: crops from a folder, a ZIP, a CSV manifest, a research set or GA/T 1400 JSON."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from citysearch.commanding import TranslatedCommand
 from citysearch.gallery import layouts, services
 from citysearch.gallery.commanding import refusals, shown_progress
 from citysearch.gallery.models import Crop, GalleryImport
+from citysearch.gallery.naming import PARSERS
 from citysearch.progress import add_progress_option
 from citysearch.research.queries import active_model_or_refuse
 from units.models import Camera
 
-LAYOUTS = ("auto", "folder", "zip", "manifest", "market1501")
+LAYOUTS = ("auto", "folder", "zip", "manifest", *PARSERS, "gat1400")
 LINES_SHOWN = 20
 
 
@@ -26,23 +27,26 @@ class Command(TranslatedCommand):
     help = gettext_lazy(
         "Import crops. A broken picture is a line of the report, a known one is left alone, Ctrl-C keeps what is in. "
         "Layouts: a folder per camera code; a ZIP of such folders or with a manifest.csv; a CSV "
-        "path,camera_code,captured_at[,person_id]; Market-1501 names."
+        "path,camera_code,captured_at[,person_id]; names of Market-1501, MSMT17 or CUHK03, in a folder or a ZIP; "
+        "GA/T 1400 JSON with the pictures inside."
     )  # type: ignore[assignment]
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("source", type=Path, help=_("folder, .zip or .csv"))
+        parser.add_argument("source", type=Path, help=_("folder, .zip, .csv or .json"))
         parser.add_argument("--layout", choices=LAYOUTS, default="auto", help=_("what the source looks like"))
         parser.add_argument(
             "--cameras",
             default="",
             metavar="CODE,CODE,...",
             help=_(
-                "the cameras that c1, c2, ... of Market-1501 stand for (the first six by code unless given), or "
+                "the cameras that 1, 2, ... of a research set stand for (the first by code unless given), or "
                 "NAME=CODE,... where the source has other names for them"
             ),
         )
         parser.add_argument(
-            "--subset", default=layouts.Options.subset, help=_("folder of a Market-1501 set (bounding_box_test)")
+            "--subset",
+            default=layouts.Options.subset,
+            help=_("folder of a research set to import alone, where there is one (bounding_box_test)"),
         )
         parser.add_argument("--index", action="store_true", help=_("extract the features here, instead of in a worker"))
         add_progress_option(parser)
@@ -50,7 +54,8 @@ class Command(TranslatedCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         source: Path = options["source"]
         layout = layouts.layout_of(source) if options["layout"] == "auto" else options["layout"]
-        names = camera_names(options["cameras"])
+        with refusals():
+            names = layouts.camera_map_read(options["cameras"], Camera.objects.values_list("code", flat=True))
         with refusals(), shown_progress(_("crops"), options) as progress:
             row = services.crops_import(source, layout, camera_map=names, subset=options["subset"], progress=progress)
         self._tell(row)
@@ -84,17 +89,3 @@ class Command(TranslatedCommand):
         with refusals(), shown_progress(_("features"), options) as progress:
             count = services.index_cameras(list(cameras), active_model_or_refuse(), progress)
         self.stdout.write(_("%(count)d crops indexed.") % {"count": count})
-
-
-def camera_names(text: str) -> dict[str, str] | None:
-    """ "A,B" -> {"1": "A", "2": "B"}; "x=A,y=B" -> {"x": "A", "y": "B"}; "" -> None. Raises CommandError."""
-    words = [word.strip() for word in text.split(",") if word.strip()]
-    pairs = [word.partition("=") for word in words]
-    names = {
-        name if equals else str(number): code if equals else name
-        for number, (name, equals, code) in enumerate(pairs, start=1)
-    }
-    unknown = sorted(set(names.values()) - set(Camera.objects.values_list("code", flat=True)))
-    if unknown:
-        raise CommandError(_("There is no camera with the code %(codes)s.") % {"codes": ", ".join(unknown)})
-    return names or None
