@@ -51,7 +51,7 @@ def measure(quick: bool, rows: int | None = None) -> Figure:
         more_is_better=False,
         details={
             "seconds from photo to features": best["photo"],
-            "rows scored by diff attention": shortlist_rows(total, HITS),
+            "rows scored by diff attention": shortlist_rows(HITS),
         },
     )
 
@@ -62,7 +62,7 @@ def peers(photo: bytes, few: galleries.Features, total: int) -> dict[str, float]
     The scan is measured on some of the rows in memory and grows with them; the shortlist is scored whole.
     """
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    engine, count = galleries.shipped(), min(shortlist_rows(total, HITS), len(few))
+    engine, count = galleries.shipped(), min(shortlist_rows(HITS), len(few))
     attention = Attention.of(read(SHIPPED).model().attention)
     query = engine.query_features([load_photo(photo)])
     index = faiss_flat(few)

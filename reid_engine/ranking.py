@@ -6,7 +6,6 @@ pieces; nothing of size (N, D) is made beside the features. How fast that is: do
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -23,14 +22,14 @@ from reid_engine.scoring import Score, cosine, scorer, tile_rows
 from reid_engine.stack import Stack
 from reid_engine.workers import Workers
 
-# Every row is scored while that takes about a quarter of a second on two cores at D = 512, which is less than a person
-# waits for; the limit shrinks with the cost of a pair, 2 D h multiply-adds. Above it the coarse stage decides who is
-# scored: at least 2,000 rows, some forty times what an operator looks at, and four times what is asked for.
-EXHAUSTIVE_ROWS = 50_000
+# Every row is scored while that takes about a quarter of a second on two busy cores at D = 512, less than a
+# person waits for; the limit shrinks with the cost of a pair, 2 D h multiply-adds. Above it the coarse stage decides
+# who is scored: four rows for each one asked for keep more than 0.99 of what scoring every row finds, however large the
+# gallery (docs/performance.md, f), and never fewer than 2,000, which take milliseconds, for bundles that differ more.
+EXHAUSTIVE_ROWS = 200_000
 EXHAUSTIVE_MULTIPLY_ADDS = EXHAUSTIVE_ROWS * 2 * 512 * 128
 SHORTLIST_ROWS = 2_000
 SHORTLIST_FACTOR = 4
-SHORTLIST_SHARE = 0.02
 
 TILES_A_PIECE = 4  # what one worker takes at a time; tiles are whole, so pieces change no distance
 COARSE_BYTES = 1 << 25  # of a piece of the coarse scan
@@ -103,7 +102,7 @@ class Ranker:
     def _scored(self, query: Vector, features: Features, limit: int) -> Rows | None:
         """The rows worth the exact distance, ascending: None for all, or the shortlist of a gallery too large."""
         most = exhaustive_rows(self.attention) if self.exhaustive_rows is None else self.exhaustive_rows
-        shortlist = shortlist_rows(len(features), limit)
+        shortlist = shortlist_rows(limit)
         if len(features) <= max(most, shortlist):
             return None
         return np.sort(self.most_alike(query, features, shortlist))
@@ -116,13 +115,13 @@ class Ranker:
 
 
 def exhaustive_rows(attention: Attention) -> int:
-    """Up to so many rows every one is scored: 50,000 at D = 512 and r = 4, fewer where a pair costs more."""
+    """Up to so many rows every one is scored: 200,000 at D = 512 and r = 4, fewer where a pair costs more."""
     return max(SHORTLIST_ROWS, min(EXHAUSTIVE_ROWS, EXHAUSTIVE_MULTIPLY_ADDS // (2 * attention.w1.numel())))
 
 
-def shortlist_rows(total: int, limit: int) -> int:
-    """How many of `total` rows the coarse stage hands on where `limit` are asked for."""
-    return max(SHORTLIST_ROWS, SHORTLIST_FACTOR * limit, math.ceil(SHORTLIST_SHARE * total))
+def shortlist_rows(limit: int) -> int:
+    """How many rows the coarse stage hands on where `limit` are asked for."""
+    return max(SHORTLIST_ROWS, SHORTLIST_FACTOR * limit)
 
 
 def exact_distances(

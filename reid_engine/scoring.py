@@ -1,10 +1,11 @@
 """Distances and cosines of one query and a piece of rows, on the fastest way this machine has.
 
-`scorer` and `cosine` prepare a query once and give a function that threads call on pieces of rows. Three ways:
+`scorer` and `cosine` prepare a query once and give a function that threads call on pieces of rows. Four ways:
 
 - at most four hidden units: one compiled visit to each row (kernels.py);
 - more: compiled edges around two matrix products, whose weights oneDNN keeps packed (float32 or bfloat16);
-- without Numba, and on a GPU: torch alone, the same sums.
+- on a GPU: one Triton kernel (gpu.py), products in float16;
+- without Numba, or without Triton: torch alone, the same sums.
 
 Tiles always have their full size in the products, so that a row's distance does not depend on the rows beside it.
 """
@@ -42,6 +43,16 @@ def compiled_kernels() -> ModuleType | None:
     return kernels
 
 
+@cache
+def gpu_kernels() -> ModuleType | None:
+    """The Triton kernel, or None where there is no Triton."""
+    try:
+        from reid_engine import gpu
+    except ImportError:
+        return None
+    return gpu
+
+
 def tile_rows(attention: Attention, dtype: torch.dtype = torch.float32) -> int:
     """How many rows enter the matrix products at a time where the weights are."""
     if attention.w1.device.type != "cpu":
@@ -57,7 +68,10 @@ def scorer(attention: Attention, query: Vector, dtype: torch.dtype = torch.float
     With `dtype=torch.bfloat16` the two products round to 8 bits where there are products; all else stays float32.
     """
     kernels, size = compiled_kernels(), tile or tile_rows(attention, dtype)
-    if kernels is None or attention.w1.device.type != "cpu":
+    if attention.w1.device.type == "cuda":
+        gpu = gpu_kernels()
+        return _OnGpu(attention, query, gpu) if gpu and gpu.fits(attention) else _Plain(attention, query, dtype, size)
+    if kernels is None:
         return _Plain(attention, query, dtype, size)
     if attention.hidden <= kernels.NARROW:
         return _Narrow(attention, query, kernels)
@@ -121,6 +135,18 @@ class _Wide:
         self.kernels.mix(bits, self.query, self.scalars, _array(mixed))
         logits = linear(linear(mixed, reduce, self.constant, "relu"), expand, None, "none")
         self.kernels.map_sums(bits, self.query, _array(logits), self.attention.activation == "sigmoid", sums)
+
+
+class _OnGpu:
+    """Pieces of rows travel to the GPU, whose kernel needs no tiles. For rows that stay there see gpu.Resident."""
+
+    def __init__(self, attention: Attention, query: Vector, gpu: ModuleType) -> None:
+        self.fused = gpu.Fused(attention)
+        self.queries = torch.from_numpy(np.array(query[None], dtype=np.float32)).to(attention.w1.device)
+
+    def __call__(self, rows: Features) -> Vector:
+        there = torch.from_numpy(np.array(rows, np.float16)).to(self.queries.device)
+        return np.asarray(self.fused.distances(there, self.queries)[0].cpu().numpy())
 
 
 class _Plain:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,3 +46,10 @@ def test_a_quick_run_keeps_its_figure_apart_and_writes_no_document(
     assert main(["b", "--quick", "--rows", "300", "--results", str(tmp_path)]) == 0
     assert (tmp_path / "b.json").exists() and not (tmp_path / "performance.md").exists()
     assert "textbook" in capsys.readouterr().out
+
+
+def test_the_gpu_row_is_ready_to_run_where_there_is_a_gpu(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks", "gpu", "--quick", "--results", str(tmp_path)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert run.returncode == 0, run.stderr
+    assert load(tmp_path / "gpu.json").details["pairs/s at four hidden units"] > 0
