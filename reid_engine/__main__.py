@@ -1,4 +1,4 @@
-"""The engine without the web: `python -m reid_engine train|table|evaluate|ablate|search|export`."""
+"""The engine without the web: `python -m reid_engine train|table|evaluate|ablate|calibrate|search|export`."""
 
 from __future__ import annotations
 
@@ -48,13 +48,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """The commands and their options. Shortened options are refused like unknown ones."""
     top = argparse.ArgumentParser(prog="python -m reid_engine", description=__doc__, allow_abbrev=False)
-    commands = top.add_subparsers(required=True, metavar="train|table|evaluate|ablate|search|export")
+    commands = top.add_subparsers(required=True, metavar="train|table|evaluate|ablate|calibrate|search|export")
     training = commands.add_parser("train", help=_("train a bundle"), allow_abbrev=False)
     add_train_options(training)
     training.set_defaults(run=run_train)
     _add_table(commands.add_parser("table", help=_("each backbone plain, joint and separate"), allow_abbrev=False))
     _add_evaluate(commands.add_parser("evaluate", help=_("measure a bundle on a data set"), allow_abbrev=False))
     _add_ablate(commands.add_parser("ablate", help=_("the paper's two ablations"), allow_abbrev=False))
+    _add_calibrate(commands.add_parser("calibrate", help=_("fit a bundle's likelihoods again"), allow_abbrev=False))
     _add_search(commands.add_parser("search", help=_("rank a folder of crops by a photo"), allow_abbrev=False))
     _add_export(commands.add_parser("export", help=_("write a bundle as two ONNX graphs"), allow_abbrev=False))
     return top
@@ -85,6 +86,16 @@ def _add_ablate(command: argparse.ArgumentParser) -> None:
     add_ablation_options(command)
     _add_engine(command)
     command.set_defaults(run=run_ablate)
+
+
+def _add_calibrate(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--data", required=True, help=_("folder of the data set"))
+    command.add_argument("--format", default="market1501", choices=READERS, help=_("its format (default: %(default)s)"))
+    text = _("folder that receives its features, or has them")
+    command.add_argument("--features", required=True, type=Path, help=text)
+    command.add_argument("--out", required=True, type=Path, help=_("the bundle to write"))
+    _add_engine(command)
+    command.set_defaults(run=run_calibrate)
 
 
 def _add_search(command: argparse.ArgumentParser) -> None:
@@ -169,6 +180,18 @@ def run_ablate(options: argparse.Namespace) -> None:
     found = ablate(ablation, frozen, options.out, told=lambda row: print(row, file=sys.stderr))
     print(WRITERS[options.table](found, ablation), end="")
     write_ablation(options.out, found, ablation)
+
+
+def run_calibrate(options: argparse.Namespace) -> None:
+    """Write the bundle with likelihoods fitted on a data set's validation people, and print the calibration."""
+    dataset = read(options.format, options.data)
+    from .engine import Engine
+    from .training.frozen import extract_frozen
+    from .training.situations import recalibrate
+
+    engine = Engine(options.bundle, device=options.device)
+    frozen = extract_frozen(options.features, engine, dataset, lambda done, total: None)
+    print(json.dumps(recalibrate(options.bundle, options.out, frozen).as_dict()))
 
 
 def run_export(options: argparse.Namespace) -> None:

@@ -41,7 +41,8 @@ def eval_tensor(image: Image.Image, preprocessing: Mapping[str, Any]) -> Tensor:
 class Views:
     """The random view of training: mirror, pad and crop, camera colour, erasing. Probabilities 0..1, pad in pixels.
 
-    `camera` is the share of crops shown as a poorer camera would give them: gamma, colour cast, flat contrast, coarse.
+    `camera` is the share of crops shown as a poorer camera would give them: gamma, colour cast, flat contrast, coarse;
+    `coarse` the share shown at a lower resolution alone.
     """
 
     flip: float = 0.5
@@ -49,6 +50,7 @@ class Views:
     jitter: float = 0.15
     erasing: float = 0.5
     camera: float = 0.0
+    coarse: float = 0.0
 
     def __call__(self, batch: Tensor, generator: torch.Generator) -> Tensor:
         """uint8 (B, 3, H, W) -> normalised float32 (B, 3, H, W); every draw comes from `generator`.
@@ -60,15 +62,12 @@ class Views:
             images = _recolour(images, self.jitter, generator)
         if self.camera:
             images = _poorer(images, self.camera, generator)
+        if self.coarse:
+            images = _some(images, _coarsened(images, generator), self.coarse, generator)
         images = normalise(images * 255)
         images = _mirror(images, self.flip, generator)
         images = _shift(images, self.pad, generator)
         return _erase(images, self.erasing, generator)
-
-
-def train_transform(flip: float, pad: int, jitter: float, erasing: float, camera: float = 0.0) -> Views:
-    """The random view of training with these strengths (see Views)."""
-    return Views(flip, pad, jitter, erasing, camera)
 
 
 def _uniform(images: Tensor, low: float, high: float, generator: torch.Generator) -> Tensor:
@@ -95,12 +94,22 @@ def _poorer(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
     changed = (images * cast).clamp(1e-4, 1) ** _uniform(images, 0.65, 1.5, generator)
     centre = changed.mean(dim=(1, 2, 3), keepdim=True)
     changed = (centre + (changed - centre) * _uniform(images, 0.6, 1.1, generator)).clamp_(0, 1)
-    factors = torch.empty(count).uniform_(1 / 3, 1, generator=generator).tolist()
-    coarse = torch.stack([_coarsen(image, factor) for image, factor in zip(changed, factors, strict=True)])
-    return torch.where(_uniform(images, 0, 1, generator) < share, coarse, images)
+    return _some(images, _coarsened(changed, generator), share, generator)
 
 
-def _coarsen(image: Tensor, factor: float) -> Tensor:
+def _some(images: Tensor, changed: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """About this share of the images in their changed form."""
+    return torch.where(_uniform(images, 0, 1, generator) < share, changed, images)
+
+
+def _coarsened(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Every image at a random resolution from a third to its own."""
+    factors = torch.empty(len(images)).uniform_(1 / 3, 1, generator=generator).tolist()
+    return torch.stack([coarsened(image, factor) for image, factor in zip(images, factors, strict=True)])
+
+
+def coarsened(image: Tensor, factor: float) -> Tensor:
+    """(C, H, W) as a camera of `factor` times the resolution gives it, at its old size."""
     height, width = image.shape[1:]
     small = (max(1, round(height * factor)), max(1, round(width * factor)))
     reduced = F.interpolate(image[None], size=small, mode="area")

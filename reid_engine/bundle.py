@@ -1,6 +1,7 @@
 """One trained model in one file: weights, configuration, preprocessing, figures and calibration, under checksums.
 
-A bundle `<name>.reid` is a ZIP without compression: `manifest.json` and `weights.pt` (matrices in float16). Its archive
+A bundle `<name>.reid` is a ZIP without compression: `manifest.json`, `weights.pt` (matrices in float16) and, where its
+calibration asks for them, `strangers.npy`: directions of features of people who are in no gallery, int8. Its archive
 comment, the file's last 64 bytes, is the sha256 of all bytes before: a flipped byte anywhere is found.
 Only `write`, `Bundle.state_dict` and `Bundle.model` load torch; the web process reads and verifies without it.
 """
@@ -17,6 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .errors import BundleCorrupt, BundleMismatch
 from .messages import gettext_noop as _
 
@@ -27,7 +31,7 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 SHIPPED = Path(__file__).parent / "bundles" / "citysearch.reid"
-MANIFEST, WEIGHTS = "manifest.json", "weights.pt"
+MANIFEST, WEIGHTS, STRANGERS = "manifest.json", "weights.pt", "strangers.npy"
 REQUIRED = ("name", "created", "dim", "config", "preprocessing", "metrics", "calibration", "files")
 DIGEST_BYTES = 64
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -35,12 +39,20 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle whose bytes were checked. `sha256` is the file's; `weights` its raw weight file."""
+    """A bundle whose bytes were checked. `sha256` is the file's; `files` its members but the manifest, by name."""
 
     path: Path
     sha256: str
     manifest: dict[str, Any]
-    weights: bytes
+    files: dict[str, bytes]
+
+    @property
+    def strangers(self) -> NDArray[np.float32] | None:
+        """Directions of features (C, D) of people who are in no gallery; None where the bundle has none."""
+        if STRANGERS not in self.files:
+            return None
+        rows = np.load(io.BytesIO(self.files[STRANGERS]), allow_pickle=False).astype(np.float32)
+        return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6), np.float32)
 
     @property
     def state_dict(self) -> dict[str, Tensor]:
@@ -48,7 +60,9 @@ class Bundle:
         import torch
 
         try:
-            state: dict[str, Tensor] = torch.load(io.BytesIO(self.weights), map_location="cpu", weights_only=True)
+            state: dict[str, Tensor] = torch.load(
+                io.BytesIO(self.files[WEIGHTS]), map_location="cpu", weights_only=True
+            )
         except Exception as error:  # torch raises pickle, zip and runtime errors alike
             raise BundleCorrupt(
                 _("%(path)s: its weights cannot be read: %(error)s"), error=error, path=str(self.path)
@@ -68,17 +82,22 @@ class Bundle:
         return model.eval()
 
 
-def write(path: Path | str, model: ReidModel, manifest: Mapping[str, Any]) -> None:
+def write(
+    path: Path | str, model: ReidModel, manifest: Mapping[str, Any], strangers: NDArray[np.floating] | None = None
+) -> None:
     """Writes `model` without its classifier, atomically: beside the target, synced, renamed.
 
     `manifest` gives name, created, config, preprocessing, metrics, calibration; version, size and checksums are added.
+    `strangers` (C, D) are features of people in no gallery; their directions are kept to 1/127 of the largest number.
     Raises BundleMismatch when one is missing, OSError when the disk is full (an older bundle then stays whole).
     """
-    target, weights = Path(path), _weights_of(model)
-    files = {"files": {WEIGHTS: hashlib.sha256(weights).hexdigest()}}
-    facts = {"format_version": FORMAT_VERSION, "dim": model.dim, **manifest, **files}
+    target, files = Path(path), {WEIGHTS: _weights_of(model)}
+    if strangers is not None:
+        files[STRANGERS] = _directions(strangers)
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    facts = {"format_version": FORMAT_VERSION, "dim": model.dim, **manifest, "files": sums}
     _require(facts, target)
-    _replace(target, _sealed(json.dumps(facts, indent=1, sort_keys=True).encode(), weights))
+    _replace(target, _sealed({MANIFEST: json.dumps(facts, indent=1, sort_keys=True).encode(), **files}))
 
 
 def read(path: Path | str) -> Bundle:
@@ -87,13 +106,16 @@ def read(path: Path | str) -> Bundle:
     content = _checked_bytes(source)
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            manifest, weights = json.loads(archive.read(MANIFEST)), archive.read(WEIGHTS)
+            manifest = json.loads(archive.read(MANIFEST))
+            files = {name: archive.read(name) for name in {WEIGHTS, *manifest.get("files", ())}}
     except (zipfile.BadZipFile, KeyError, ValueError) as error:
         raise BundleCorrupt(_("%(path)s is not a bundle: %(error)s"), error=error, path=str(source)) from error
     _require(manifest, source)
-    if manifest["files"].get(WEIGHTS) != hashlib.sha256(weights).hexdigest():
-        raise BundleCorrupt(_("%(path)s: its weights are not those its manifest names"), path=str(source))
-    return Bundle(source, hashlib.sha256(content).hexdigest(), manifest, weights)
+    for name, held in files.items():
+        if manifest["files"].get(name) != hashlib.sha256(held).hexdigest():
+            text = _("%(path)s: its %(file)s is not the one its manifest names")
+            raise BundleCorrupt(text, path=str(source), file=name)
+    return Bundle(source, hashlib.sha256(content).hexdigest(), manifest, files)
 
 
 def read_manifest(path: Path | str) -> dict[str, Any]:
@@ -120,12 +142,21 @@ def _weights_of(model: ReidModel) -> bytes:
     return buffer.getvalue()
 
 
-def _sealed(manifest: bytes, weights: bytes) -> bytes:
+def _directions(features: NDArray[np.floating]) -> bytes:
+    """Each row scaled to use all of int8: its direction is kept, its length is not."""
+    wide = np.asarray(features, np.float32)
+    scaled = wide * (127 / np.maximum(np.abs(wide).max(axis=1, keepdims=True), 1e-12))
+    buffer = io.BytesIO()
+    np.save(buffer, np.round(scaled).astype(np.int8))
+    return buffer.getvalue()
+
+
+def _sealed(files: Mapping[str, bytes]) -> bytes:
     """The archive with its own sha256 as comment; the same content gives the same bytes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(zipfile.ZipInfo(MANIFEST, EPOCH), manifest)
-        archive.writestr(zipfile.ZipInfo(WEIGHTS, EPOCH), weights)
+        for name, content in files.items():
+            archive.writestr(zipfile.ZipInfo(name, EPOCH), content)
         archive.comment = b"0" * DIGEST_BYTES
     body = buffer.getvalue()[:-DIGEST_BYTES]
     return body + hashlib.sha256(body).hexdigest().encode()

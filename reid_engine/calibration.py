@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +13,30 @@ from reid_engine.errors import BadDataset, BundleCorrupt
 
 from .messages import gettext_noop as _
 
-PLATT, POWER, ISOTONIC = "platt", "power", "isotonic"
+PLATT, POWER, ISOTONIC, SITUATED = "platt", "power", "isotonic", "situated"
 MAX_STEPS = 100
 TOLERANCE = 1e-10
+TINY = 1e-9
+FARTHEST = 1e6  # stands for infinity, where a slope of 0 must not make it no number
+NEAREST_STRANGERS = 10
 LIKELIHOOD_RANGE = 500.0  # exponents beyond this are certainty in float64 as well
 POWERS = (1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0)
+SITUATED_POWER = 1.5  # of 1, 1.5 .. 3 the one whose likelihoods held best in galleries from 1/8 to 7 times the size
 
 Floats = NDArray[np.float64]
 Weights = NDArray[np.integer] | NDArray[np.floating] | None
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What a distance means depends on: the rows searched, and the query's mean distance to its nearest strangers.
+
+    Among more rows more strangers are near, and a query in common clothes has strangers nearer than others. Either one
+    number for all distances or an array of their shape.
+    """
+
+    rows: float | Floats
+    strangers: float | Floats
 
 
 @dataclass(frozen=True)
@@ -39,11 +55,9 @@ class Calibration:
         if not (all(map(math.isfinite, (self.a, self.b, self.power))) and self.a >= 0 and self.power > 0):
             raise ValueError(f"a calibration needs a finite slope of 0 or more, offset and power above 0, got {self}")
 
-    def likelihood(self, distances: NDArray[np.floating]) -> NDArray[np.float32]:
+    def likelihood(self, distances: NDArray[np.floating], situation: Situation | None = None) -> NDArray[np.float32]:
         """Distances (N,) -> probabilities (N,) float32 in 0..1 that both pictures show the same person."""
-        wide = np.asarray(distances, dtype=np.float64)
-        raised = wide if self.power == 1 else np.maximum(wide, 0) ** self.power
-        return _sigmoid(-(self.a * raised + self.b)).astype(np.float32)
+        return _sigmoid(-(self.a * _raised(distances, self.power) + self.b)).astype(np.float32)
 
     def as_dict(self) -> dict[str, object]:
         """What a bundle's manifest stores under `calibration`."""
@@ -56,6 +70,8 @@ class Calibration:
         try:
             if stored["kind"] == ISOTONIC:
                 return Isotonic(_numbers(stored["distances"]), _numbers(stored["likelihoods"]))
+            if stored["kind"] == SITUATED:
+                return Situated(*(float(str(stored[name])) for name in ("a", "b", "power", "rows", "strangers")))
             if stored["kind"] not in (PLATT, POWER):
                 raise ValueError(f"unknown kind {stored['kind']!r}")
             names = ("a", "b", "power")[: 2 if stored["kind"] == PLATT else 3]
@@ -78,7 +94,7 @@ class Isotonic:
         if not (whole and values.min() >= 0 and values.max() <= 1 and (np.diff(values) <= 0).all()):
             raise ValueError("an isotonic calibration needs rising distances and falling likelihoods in 0..1")
 
-    def likelihood(self, distances: NDArray[np.floating]) -> NDArray[np.float32]:
+    def likelihood(self, distances: NDArray[np.floating], situation: Situation | None = None) -> NDArray[np.float32]:
         """Distances (N,) -> probabilities (N,) float32 in 0..1 that both pictures show the same person."""
         return np.interp(np.asarray(distances, np.float64), self.distances, self.likelihoods).astype(np.float32)
 
@@ -87,7 +103,44 @@ class Isotonic:
         return {"kind": ISOTONIC, "distances": list(self.distances), "likelihoods": list(self.likelihoods)}
 
 
-Curve = Calibration | Isotonic
+@dataclass(frozen=True)
+class Situated:
+    """likelihood = 1 / (1 + exp(a d^power + b + rows ln(rows searched) - strangers s)), a >= 0; see Situation for s.
+
+    For one query in one gallery it falls with the distance d. With rows = 1 it would be Bayes' rule for people who are
+    seen as often in a large gallery as in a small one.
+    """
+
+    a: float
+    b: float
+    power: float
+    rows: float
+    strangers: float
+
+    def __post_init__(self) -> None:
+        numbers = (self.a, self.b, self.power, self.rows, self.strangers)
+        if not (all(map(math.isfinite, numbers)) and self.a >= 0 and self.power > 0):
+            raise ValueError(
+                f"a situated calibration needs finite numbers, a slope of 0 or more, a power above 0: {self}"
+            )
+
+    def doubt(self, distances: NDArray[np.floating], situation: Situation | None) -> Floats:
+        """Log-odds (N,) against the same person. Raises ValueError without a situation."""
+        if situation is None:
+            raise ValueError("this calibration needs the situation of the search")
+        known = self.b + self.rows * np.log(np.maximum(situation.rows, 1)) - self.strangers * situation.strangers
+        return np.asarray(self.a * np.minimum(_raised(distances, self.power), FARTHEST) + known, np.float64)
+
+    def likelihood(self, distances: NDArray[np.floating], situation: Situation | None = None) -> NDArray[np.float32]:
+        """Distances (N,) -> probabilities (N,) float32 in 0..1 that both pictures show the same person."""
+        return _sigmoid(-self.doubt(distances, situation)).astype(np.float32)
+
+    def as_dict(self) -> dict[str, object]:
+        """What a bundle's manifest stores under `calibration`."""
+        return {"kind": SITUATED, **asdict(self)}
+
+
+Curve = Calibration | Isotonic | Situated
 
 
 def fit_platt(distances: NDArray[np.floating], same: NDArray[np.bool_], weights: Weights = None) -> Calibration:
@@ -109,6 +162,26 @@ def fit_power(distances: NDArray[np.floating], same: NDArray[np.bool_], weights:
     return Calibration(line.a, line.b, power if line.a else 1.0)
 
 
+def fit_situated(
+    distances: NDArray[np.floating], same: NDArray[np.bool_], situation: Situation, power: float = SITUATED_POWER
+) -> Situated:
+    """As `fit_platt`, of pairs (N,) met in several situations: arrays (N,) too, with galleries of several sizes.
+
+    Give the pairs a person looks at, the nearest of each query. Where distance says nothing, the plain share is left.
+    """
+    wide, labels, counts = _checked(distances, same, None)
+    columns = (_raised(wide, power), np.log(np.maximum(situation.rows, 1)), -np.asarray(situation.strangers))
+    values = np.stack([np.broadcast_to(column, wide.shape) for column in columns], axis=1)
+    centres, scales = values.mean(axis=0), values.std(axis=0)
+    scales = np.where(scales > TINY, scales, np.inf)  # what never varies says nothing
+    targets = _targets(labels, counts)
+    (*slopes, offset), _ = _newton((values - centres) / scales, targets, counts)
+    a, rows, strangers = np.array(slopes) / scales
+    if a <= 0:
+        return Situated(0.0, _log_odds(1 - float(targets.mean())), power, 0.0, 0.0)
+    return Situated(float(a), float(offset - (a, rows, strangers) @ centres), power, float(rows), float(strangers))
+
+
 def fit_isotonic(distances: NDArray[np.floating], same: NDArray[np.bool_], weights: Weights = None) -> Isotonic:
     """The falling step function nearest to the labels (pool adjacent violators), as a line through its steps' middles.
 
@@ -118,6 +191,18 @@ def fit_isotonic(distances: NDArray[np.floating], same: NDArray[np.bool_], weigh
     order = np.argsort(wide, kind="stable")
     blocks = _pooled(wide[order], labels[order].astype(np.float64), counts[order])
     return Isotonic(tuple(centre for centre, _, _ in blocks), tuple(share for _, share, _ in blocks))
+
+
+def strangeness(queries: NDArray[np.floating], strangers: NDArray[np.floating]) -> Floats:
+    """Mean distance sqrt(2 - 2 cosine) of each query (Q, D) to its nearest strangers (C, D), NEAREST_STRANGERS of them.
+
+    It needs no gallery: it says how common a look is.
+    """
+    unit, others = (np.asarray(rows, np.float32) for rows in (queries, strangers))
+    unit, others = (rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), TINY) for rows in (unit, others))
+    few = min(NEAREST_STRANGERS, len(others))
+    nearest = -np.partition(-(unit @ others.T), few - 1, axis=1)[:, :few]
+    return np.asarray(np.sqrt(np.maximum(2 - 2 * nearest, 0)).mean(axis=1), np.float64)
 
 
 def expected_calibration_error(
@@ -172,7 +257,7 @@ def _logistic(values: Floats, same: NDArray[np.bool_], counts: Floats) -> tuple[
     targets = _targets(same, counts)
     centre = float(np.average(values, weights=counts))
     scale = math.sqrt(float(np.average((values - centre) ** 2, weights=counts))) or 1.0
-    slope, offset, loss = _newton((values - centre) / scale, targets, counts)
+    (slope, offset), loss = _newton(((values - centre) / scale)[:, None], targets, counts)
     if slope <= 0:
         return Calibration(0.0, _log_odds(1 - float(np.average(targets, weights=counts)))), math.inf
     return Calibration(slope / scale, offset - slope * centre / scale), loss
@@ -183,24 +268,27 @@ def _targets(same: NDArray[np.bool_], counts: Floats) -> Floats:
     return np.asarray(np.where(same, (positive + 1) / (positive + 2), 1 / (negative + 2)), np.float64)
 
 
-def _newton(x: Floats, targets: Floats, counts: Floats) -> tuple[float, float, float]:
-    """Slope and offset that minimise the cross entropy of 1 / (1 + exp(slope * x + offset)), and it; it is convex."""
-    weights = np.array([0.0, _log_odds(1 - float(np.average(targets, weights=counts)))])
-    design = np.stack([x, np.ones_like(x)], axis=1)
+def _newton(x: Floats, targets: Floats, counts: Floats) -> tuple[list[float], float]:
+    """Slopes and offset that minimise the cross entropy of 1 / (1 + exp(x @ slopes + offset)), and it; x (N, k).
+
+    It is convex.
+    """
+    weights = np.array([0.0] * x.shape[1] + [_log_odds(1 - float(np.average(targets, weights=counts)))])
+    design = np.concatenate([x, np.ones((len(x), 1))], axis=1)
     loss = _loss(design @ weights, targets, counts)
     for _step in range(MAX_STEPS):
         step = _newton_step(design, weights, targets, counts)
         weights, before, loss = _line_search(design, weights, step, targets, counts, loss)
         if before - loss <= TOLERANCE * counts.sum():
             break
-    return float(weights[0]), float(weights[1]), loss
+    return weights.tolist(), loss
 
 
 def _newton_step(design: Floats, weights: Floats, targets: Floats, counts: Floats) -> Floats:
     likelihood = _sigmoid(-(design @ weights))
     gradient = design.T @ (counts * (targets - likelihood))
     curvature = (design * (counts * likelihood * (1 - likelihood))[:, None]).T @ design
-    return np.asarray(np.linalg.solve(curvature + 1e-12 * np.eye(2), gradient), np.float64)
+    return np.asarray(np.linalg.solve(curvature + 1e-12 * np.eye(len(weights)), gradient), np.float64)
 
 
 def _line_search(
@@ -251,6 +339,11 @@ def _numbers(stored: object) -> tuple[float, ...]:
 
 def _sigmoid(z: Floats) -> Floats:
     return np.asarray(1 / (1 + np.exp(-np.clip(z, -LIKELIHOOD_RANGE, LIKELIHOOD_RANGE))))
+
+
+def _raised(distances: NDArray[np.floating], power: float) -> Floats:
+    wide = np.asarray(distances, dtype=np.float64)
+    return wide if power == 1 else np.asarray(np.maximum(wide, 0) ** power, np.float64)
 
 
 def _log_odds(share: float) -> float:

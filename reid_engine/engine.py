@@ -18,9 +18,10 @@ from torch import Tensor
 
 from reid_engine import bundle
 from reid_engine.augment import normalise, pixels
-from reid_engine.calibration import Calibration, Curve
+from reid_engine.bundle import Bundle
+from reid_engine.calibration import Calibration, Curve, Situated, Situation, strangeness
 from reid_engine.contracts import Ranking
-from reid_engine.errors import BadConfig, BundleMismatch
+from reid_engine.errors import BadConfig, BundleCorrupt, BundleMismatch
 from reid_engine.photo import views_of
 from reid_engine.ranking import Attention, Features, Ranker
 from reid_engine.workers import Workers
@@ -59,6 +60,7 @@ class Engine:
         self._views = _checked_views(self._preprocessing, bundle_path)
         self._model = loaded.model().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         calibration = Calibration.from_dict(loaded.manifest["calibration"])
+        self._strangers = _checked_strangers(loaded, calibration, bundle_path)
         self._ranker = Ranker(Attention.of(self._model.attention), calibration, exhaustive_rows, self._workers)
         self._ranker.prepare()
 
@@ -86,9 +88,25 @@ class Engine:
         each = [self._features(views_of(photo)).mean(axis=0) for photo in photos]
         return np.asarray(np.mean(each, axis=0), dtype=np.float32)
 
-    def rank(self, query: NDArray[np.float32], features: Features, ids: NDArray[np.int64], limit: int) -> Ranking:
-        """The `limit` nearest of the gallery rows: query (D,), features (N, D), ids (N,); see ranking.Ranker.rank."""
-        return self._ranker.rank(query, features, ids, limit)
+    def rank(
+        self,
+        query: NDArray[np.float32],
+        features: Features,
+        ids: NDArray[np.int64],
+        limit: int,
+        among: int | None = None,
+    ) -> Ranking:
+        """The `limit` nearest of the gallery rows: query (D,), features (N, D), ids (N,); see ranking.Ranker.rank.
+
+        `among` is how many rows the whole search looks at, where these are a part of them: likelihoods depend on it.
+        """
+        return self._ranker.rank(query, features, ids, limit, self.situation(query, among or len(features)))
+
+    def situation(self, query: NDArray[np.float32], rows: int) -> Situation | None:
+        """Of a search of so many rows by this query (D,); None where the bundle's likelihoods do not depend on it."""
+        if self._strangers is None:
+            return None
+        return Situation(rows, float(strangeness(query[None], self._strangers)[0]))
 
     def explain(self, photo: Image.Image, crop: Image.Image) -> Explanation:
         """Which regions of the photo and of the crop carried the distance between them; see explain.explain."""
@@ -116,6 +134,16 @@ class Engine:
         raw = torch.stack([pixels(image, height, width) for image in images])
         batch = normalise(raw, self._preprocessing["mean"], self._preprocessing["std"])
         return batch.to(self.device, memory_format=torch.channels_last)
+
+
+def _checked_strangers(loaded: Bundle, calibration: Curve, path: Path | str) -> NDArray[np.float32] | None:
+    """The strangers a situated calibration needs, else None. Raises BundleCorrupt where they are missing."""
+    if not isinstance(calibration, Situated):
+        return None
+    if loaded.strangers is None:
+        text = _("%(path)s: its calibration needs strangers, and it has none; write it again")
+        raise BundleCorrupt(text, path=str(path))
+    return loaded.strangers
 
 
 def _to_float16(features: NDArray[np.float32]) -> NDArray[np.float16]:

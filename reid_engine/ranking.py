@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from reid_engine.attention import Attention as Attention
-from reid_engine.calibration import Curve
+from reid_engine.calibration import Curve, Situation
 from reid_engine.contracts import Ranking
 from reid_engine.errors import BundleMismatch
 from reid_engine.messages import gettext_noop as _
@@ -54,7 +54,9 @@ class Ranker:
     workers: Workers = field(default_factory=lambda: Workers(1))
     dtype: torch.dtype = torch.float32
 
-    def rank(self, query: Vector, features: Features, ids: Ids, limit: int) -> Ranking:
+    def rank(
+        self, query: Vector, features: Features, ids: Ids, limit: int, situation: Situation | None = None
+    ) -> Ranking:
         """The `limit` nearest of the gallery rows: query (D,), features (N, D), ids (N,) unique.
 
         Every row is scored when there are at most `exhaustive_rows`; otherwise those most alike by plain cosine are,
@@ -70,7 +72,7 @@ class Ranker:
             ids=np.asarray(kept[best], dtype=np.int64),
             distances=distances[best],
             cosine=cosine_similarities(query, scored[best]),
-            likelihoods=self.calibration.likelihood(distances[best]),
+            likelihoods=self.calibration.likelihood(distances[best], situation),
             scanned=len(ids),
             exact=rows is None,
         )

@@ -1,7 +1,8 @@
 """What a search looked at: searched and skipped cameras, and why.
 
-{cameras, searched, skipped, reasons: {reason: cameras}, marked: {mark: cameras},
- list: [{id, code, name, reason | mark}, ...]}: `list` names the cameras with a reason or a mark, at most 500 of them.
+{cameras, searched, skipped, crops, reasons: {reason: cameras}, marked: {mark: cameras},
+ list: [{id, code, name, reason | mark}, ...]}: `list` names the cameras with a reason or a mark, at most 500 of them;
+`crops` are those of the searched cameras in the searched times, counted when a search begins.
 Reasons to skip a camera: no_permission, no_crops, not_indexed, other_model, no_crops_in_period.
 Marks of a camera that was searched all the same: offline, maintenance, partly_indexed.
 """

@@ -30,6 +30,7 @@ from citysearch.searches.coverage import coverage_of, indexed_ids, part_cameras,
 from citysearch.searches.models import Candidate, Search, SearchPart, Verdict
 from citysearch.searches.paths import path_of, sightings_of
 from citysearch.searches.photos import photos_load
+from citysearch.searches.preview import Scope, crops_in
 from citysearch.searches.states import CLOSED, Stage, State, search_beat, search_move, search_take
 from reid_engine.contracts import Hit, Ranking, Sighting
 from reid_engine.contracts import Verdict as Said
@@ -90,6 +91,9 @@ def _parts_create(search: Search) -> None:
     coverage = coverage_of(search.unit, permitted, model_of(search), partial(windows_in, search), search.area)
     indexed = indexed_ids(search.unit, model_of(search)) & permitted
     _check_something_to_search(coverage, indexed)
+    coverage["crops"] = crops_in(
+        Scope(search.unit, None, (search.period_from, search.period_to), search.conditions), indexed
+    )
     units = _part_units(search.unit, indexed)
     with transaction.atomic():
         locked = Search.objects.select_for_update().get(pk=search.pk)
@@ -195,11 +199,12 @@ def _ranked(
 
     engine = engine_of(model_of(search))
     rows = gallery_of(list(cameras.values()), model_of(search), windows_in(search, part.unit))
+    among = search.coverage.get("crops")
     size = BATCH_ROWS if len(rows.ids) <= EXHAUSTIVE_ROWS else LARGE_BATCH_ROWS
     done: list[Ranking] = []
     for start in range(0, len(rows.ids), size):
         batch = slice(start, start + size)
-        done.append(engine.rank(query, rows.features[batch], rows.ids[batch], settings.SEARCH_LIMIT))
+        done.append(engine.rank(query, rows.features[batch], rows.ids[batch], settings.SEARCH_LIMIT, among))
         if not _goes_on(search):
             return None
     return merge(done, settings.SEARCH_LIMIT)
@@ -388,7 +393,7 @@ def _judged_beyond(
     ids, features, cameras = _features_of(search, lost)
     if not len(ids):
         return []
-    ranking = engine_of(model_of(search)).rank(query, features, ids, len(ids))
+    ranking = engine_of(model_of(search)).rank(query, features, ids, len(ids), search.coverage.get("crops"))
     return [Found(row.hit, row.cosine, parts[row.hit.crop_id]) for row in _found(ranking, cameras, 0)]
 
 

@@ -39,19 +39,19 @@ def search_preview(scope: Scope) -> dict[str, Any]:
     unit = scope.unit
     cameras = camera_ids(cameras_under(unit), scope.area)
     windows = windows_of(unit, scope.conditions, scope.period)
-    everything = _crops(scope._replace(period=(None, None), conditions=()), cameras)
+    everything = crops_in(scope._replace(period=(None, None), conditions=()), cameras)
     return {
         "unit": {"id": unit.pk, "code": unit.code, "name": unit.name, "level": unit.level},
         "unit_path": unit_path(unit),
         "cameras": len(cameras),
         "crops": everything,
-        "crops_left": everything if windows is None else _crops(scope, cameras),
+        "crops_left": everything if windows is None else crops_in(scope, cameras),
         "windows_total": 0 if windows is None else len(windows),
         "windows": None if windows is None else [_dated(window) for window in windows[:WINDOWS_SHOWN]],
     }
 
 
-def _crops(scope: Scope, cameras: set[int]) -> int:
+def crops_in(scope: Scope, cameras: set[int]) -> int:
     """Crops of the cameras in the searched times of their part, each by its camera's own clock."""
     fields = {"period_from": scope.period[0], "period_to": scope.period[1], "conditions": list(scope.conditions)}
     times = partial(windows_in, Search(unit=scope.unit, **fields))

@@ -211,6 +211,7 @@ class CoverageSerializer(serializers.Serializer):
     cameras = serializers.IntegerField(required=False)
     searched = serializers.IntegerField(required=False)
     skipped = serializers.IntegerField(required=False)
+    crops = serializers.IntegerField(required=False)
     reasons = serializers.DictField(child=serializers.IntegerField(), required=False)
     marked = serializers.DictField(child=serializers.IntegerField(), required=False)
     list = CoverageLineSerializer(many=True, required=False)

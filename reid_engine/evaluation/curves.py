@@ -145,7 +145,8 @@ def _reliability(study: Study) -> Figure:
     ):
         axis.plot([0, 1], [0, 1], color=RULE, linewidth=2)
         for kind, believed in study.believed.items():
-            _reliable(axis, getattr(believed, over), kind)
+            if (found := getattr(believed, over)) is not None:
+                _reliable(axis, found, kind)
         axis.set_xlim(0, 1)
         axis.set_ylim(0, 1)
         axis.set_title(title, fontsize=10, color=INK, loc="left")

@@ -8,24 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
+from operator import add
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..contracts import CameraPair, EvalReport, EvalRow, Ranking
+from ..calibration import Situation
+from ..contracts import EvalReport, EvalRow, Ranking
 from ..data.loaders import crop_batches, photo_of
 from ..data.records import Dataset, Record
 from ..errors import BadConfig, BadDataset
 from ..messages import gettext_noop as _
 from .cameras import Cell, camera_pairs, camera_scores
-from .likelihoods import SEEN_FROM, Believed, cross_fitted
+from .hits import Halving, halved, halvings
+from .likelihoods import SEEN_FROM, Believed, Said, by_situation, cross_fitted
 from .metrics import TILE_CELLS, Figures, Identities, Scores, figures, gathered, intervals, paired_intervals, score_tile
-from .names import DIFF_ATTENTION, PLAIN_COSINE, RERANKED
-from .observe import Halves, Observed, joined, observe
-from .openset import OpenSet, open_set
+from .names import BY_SITUATION, DIFF_ATTENTION, PLAIN_COSINE, RERANKED
+from .observe import Observed, joined, observe
+from .openset import OpenSet, open_set, open_set_by_situation
 from .rerank import rerank
 
 KEPT_CELLS = 16_000_000
@@ -43,6 +46,8 @@ class Ranker(Protocol):
     def crop_features(self, images: list[Image.Image]) -> Float16s: ...
 
     def rank(self, query: NDArray[np.float32], features: Float16s, ids: NDArray[np.int64], limit: int) -> Ranking: ...
+
+    def situation(self, query: NDArray[np.float32], rows: int) -> Situation | None: ...
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,7 @@ def study(
     if again:
         vectors = np.concatenate([tile.vectors for tile in tiles])
         scores |= _reranked(engine, dataset, vectors, features, progress)
-    return _study(engine, dataset, scores, observed, camera_pairs(tile.cameras for tile in tiles))
+    return _study(dataset, tiles, scores, observed)
 
 
 def rows_of(dataset: Dataset) -> int:
@@ -106,27 +111,42 @@ def gallery_features(engine: Ranker, records: tuple[Record, ...], done: Callable
 
 @dataclass(frozen=True)
 class _Tile:
-    """A few queries: what was observed by row name, scores by camera pair, and their features (T, D)."""
+    """A few queries: what was observed by row name, scores by camera pair, and their features (T, D).
+
+    `said` sums up the likelihoods given; `strangers` (T,) of each query, empty where the engine knows none; `turns`
+    are its hits in each halving of the people.
+    """
 
     observed: dict[str, Observed]
     cameras: dict[Cell, Scores]
     vectors: Vectors
+    said: Said
+    strangers: NDArray[np.float64]
+    turns: list[Halving]
 
 
 def _tiles(engine: Ranker, dataset: Dataset, features: Float16s, done: Callable[[int], None]) -> Iterator[_Tile]:
     """Consecutive queries, so many at a time that memory stays bounded."""
     queries, gallery = _identities(dataset.query), _identities(dataset.gallery)
-    halves, step = Halves.of(queries, gallery), max(1, TILE_CELLS // len(gallery))
+    halves, step = halvings(queries, gallery), max(1, TILE_CELLS // len(gallery))
     for start in range(0, len(queries), step):
         records = dataset.query[start : start + step]
         vectors = np.stack([engine.query_features([photo_of(record)]) for record in records])
-        attended, plain = distances(engine, vectors, features)
-        those, half = queries.rows(start, start + step), halves.rows(start, start + step)
+        attended, plain, said = _ranked(engine, vectors, features)
+        those, turns = queries.rows(start, start + step), [half.rows(start, start + step) for half in halves]
         observed = {
-            name: observe(matrix, those, gallery, half)
+            name: observe(matrix, those, gallery, turns[0])
             for name, matrix in ((DIFF_ATTENTION, attended), (PLAIN_COSINE, plain))
         }
-        yield _Tile(observed, camera_scores(attended, those, gallery), vectors)
+        around = [found for vector in vectors if (found := engine.situation(vector, len(gallery)))]
+        yield _Tile(
+            observed,
+            camera_scores(attended, those, gallery),
+            vectors,
+            _said(said, attended, those, gallery),
+            np.array([found.strangers for found in around], np.float64),
+            halved(attended, those, gallery, turns),
+        )
         done(start + len(records))
 
 
@@ -135,13 +155,24 @@ def distances(engine: Ranker, vectors: Vectors, features: Float16s) -> tuple[Vec
 
     The plain distance is that of the directions, sqrt(2 - 2 cosine): the same order as by cosine, on 0..2.
     """
-    rows = [_distances(engine, vector, features) for vector in vectors]
-    attended, cosine = (np.stack(matrix) for matrix in zip(*rows, strict=True))
-    return attended, np.sqrt(np.clip(2 - 2 * cosine, 0, None))
+    return _ranked(engine, vectors, features)[:2]
 
 
-def _distances(engine: Ranker, vector: Vectors, features: Float16s) -> tuple[Vectors, Vectors]:
-    """(G,) attended distances and (G,) cosines of one query (D,), in the order of the gallery."""
+def _ranked(engine: Ranker, vectors: Vectors, features: Float16s) -> tuple[Vectors, Vectors, Vectors]:
+    """As `distances`, and the likelihoods (T, G)."""
+    rows = [_of_query(engine, vector, features) for vector in vectors]
+    attended, cosine, said = (np.stack(matrix) for matrix in zip(*rows, strict=True))
+    return attended, np.sqrt(np.clip(2 - 2 * cosine, 0, None)), said
+
+
+def _said(said: Vectors, attended: Vectors, queries: Identities, gallery: Identities) -> Said:
+    same = gallery.person_ids == queries.person_ids[:, None]
+    own = same & (gallery.camera_ids == queries.camera_ids[:, None])
+    return Said.of(said, attended, same, ~own)
+
+
+def _of_query(engine: Ranker, vector: Vectors, features: Float16s) -> tuple[Vectors, Vectors, Vectors]:
+    """(G,) attended distances, cosines and likelihoods of one query (D,), in the order of the gallery."""
     ids = np.arange(len(features), dtype=np.int64)
     ranking = engine.rank(vector, features, ids, len(ids))
     if len(ranking.ids) != len(ids) or not ranking.exact:
@@ -154,9 +185,9 @@ def _distances(engine: Ranker, vector: Vectors, features: Float16s) -> tuple[Vec
             all=len(ids),
             option="exhaustive_rows",
         )
-    attended, cosine = np.empty(len(ids), np.float32), np.empty(len(ids), np.float32)
-    attended[ranking.ids], cosine[ranking.ids] = ranking.distances, ranking.cosine
-    return attended, cosine
+    found = np.empty((3, len(ids)), np.float32)
+    found[:, ranking.ids] = ranking.distances, ranking.cosine, ranking.likelihoods
+    return found[0], found[1], found[2]
 
 
 def _identities(records: tuple[Record, ...]) -> Identities:
@@ -196,16 +227,16 @@ class _Rows:
         return distances(self.engine, self.probes[numbers], self.everything)[column]
 
 
-def _study(
-    engine: Ranker,
-    dataset: Dataset,
-    scores: dict[str, Scores],
-    observed: dict[str, Observed],
-    cameras: tuple[CameraPair, ...],
-) -> Study:
-    attended = observed[DIFF_ATTENTION]
-    believed = cross_fitted(attended.pairs, getattr(engine, "calibration", None))
+def _study(dataset: Dataset, tiles: list[_Tile], scores: dict[str, Scores], observed: dict[str, Observed]) -> Study:
+    attended, cameras = observed[DIFF_ATTENTION], camera_pairs(tile.cameras for tile in tiles)
+    believed = cross_fitted(attended.pairs, reduce(add, [tile.said for tile in tiles]))
     absent = open_set(attended)
+    strangers = np.concatenate([tile.strangers for tile in tiles])
+    turns = [reduce(add, parts) for parts in zip(*(tile.turns for tile in tiles), strict=True)]
+    turns = [turn for turn in turns if turn.usable]
+    if len(strangers) and believed and turns:
+        believed = {BY_SITUATION: by_situation(turns, strangers), **believed}
+        absent = open_set_by_situation(attended, turns, strangers)
     extra = _intervals(scores) | _believed_facts(believed) | _absent_facts(absent)
     rows = tuple(_row(name, figures(row)) for name, row in scores.items())
     sizes = (len(dataset.query), len(dataset.gallery), attended.scores.skipped)
@@ -231,13 +262,14 @@ def _intervals(scores: dict[str, Scores]) -> dict[str, float]:
 def _believed_facts(believed: dict[str, Believed]) -> dict[str, float]:
     """Expected calibration errors by kind, and the shares of same pairs they were measured on."""
     facts = {
-        f"calibration {kind} error {over}": getattr(found, over).error
+        f"calibration {kind} error {over}": measured.error
         for kind, found in believed.items()
         for over in ("every", "likely", "hits")
+        if (measured := getattr(found, over)) is not None
     }
-    for found in believed.values():
-        facts["calibration pairs"] = float(found.every.pairs.sum())
-        facts["calibration same share"] = float((found.every.pairs * found.every.share).sum() / found.every.pairs.sum())
+    for every in (found.every for found in believed.values() if found.every is not None):
+        facts["calibration pairs"] = float(every.pairs.sum())
+        facts["calibration same share"] = float((every.pairs * every.share).sum() / every.pairs.sum())
     return facts | ({"calibration likely from": SEEN_FROM} if believed else {})
 
 
@@ -246,6 +278,8 @@ def _absent_facts(absent: OpenSet | None) -> dict[str, float]:
         return {}
     return {
         "open set detected": absent.detected,
+        "open set detected low": absent.low,
+        "open set detected high": absent.high,
         "open set false alarms": absent.false_alarms,
         "open set threshold": absent.threshold,
     }

@@ -9,6 +9,7 @@ DIFF_ATTENTION = _("diff attention")
 PLAIN_COSINE = _("plain cosine")
 RERANKED = _(" + re-ranking")
 OWN = _("as shipped")
+BY_SITUATION = _("situated")
 
 
 def spoken(name: str) -> str:

@@ -37,6 +37,11 @@ class Pairs:
     hits: Ints
     whole: Ints
 
+    @property
+    def both_kinds(self) -> bool:
+        """Whether each half of the people holds pairs of the same and of different people."""
+        return bool(self.counts.sum(axis=2).all())
+
     def __add__(self, other: Pairs) -> Pairs:
         return Pairs(self.counts + other.counts, self.hits + other.hits, self.whole + other.whole)
 
@@ -48,7 +53,7 @@ class Observed:
     `precision` (V, LEVELS) is the best precision at this recall or a higher one; `nearest` (Q, NEAREST) the gallery
     rows of the nearest crops, -1 where the gallery is smaller; `present` (Q, NEAREST) their distances, `absent`
     (Q, NEAREST) the smallest ones with the query's person taken out of the gallery, both filled up with infinity;
-    `valid` (Q,) where a match exists; `half` (Q,) the half of the people the query's person belongs to.
+    `valid` (Q,) where a match exists; `half` (Q,) the half that the query's person, `people` (Q,), belongs to.
     """
 
     scores: Scores
@@ -59,6 +64,7 @@ class Observed:
     absent: Floats
     valid: Bools
     half: Ints
+    people: Ints
 
 
 @dataclass(frozen=True)
@@ -69,12 +75,16 @@ class Halves:
     gallery: Ints
 
     @classmethod
-    def of(cls, queries: Identities, gallery: Identities) -> Halves:
-        """The half of each query (Q,) and of each gallery crop (G,), 0 or 1."""
+    def of(cls, queries: Identities, gallery: Identities, turn: int = 0) -> Halves:
+        """The half of each query (Q,) and of each gallery crop (G,), 0 or 1; each turn after 0 halves at random."""
         asked = np.unique(queries.person_ids)
+        side = np.arange(len(asked) + len(gallery)) % 2
+        if turn:
+            np.random.default_rng(turn).shuffle(side)
         place = np.searchsorted(asked, gallery.person_ids)
         known = asked[np.minimum(place, len(asked) - 1)] == gallery.person_ids
-        return cls(np.searchsorted(asked, queries.person_ids) % 2, np.where(known, place, np.arange(len(gallery))) % 2)
+        nobody = len(asked) + np.arange(len(gallery))
+        return cls(side[np.searchsorted(asked, queries.person_ids)], side[np.where(known, place, nobody)])
 
     def rows(self, start: int, stop: int) -> Halves:
         return Halves(self.queries[start:stop], self.gallery)
@@ -96,6 +106,7 @@ def observe(distances: NDArray[np.floating], queries: Identities, gallery: Ident
         _smallest(np.where(same, np.inf, distances)),
         valid,
         halves.queries,
+        queries.person_ids,
     )
 
 
@@ -104,7 +115,7 @@ def joined(parts: list[Observed]) -> Observed:
     pairs = parts[0].pairs
     for part in parts[1:]:
         pairs = pairs + part.pairs
-    names = ("precision", "nearest", "present", "absent", "valid", "half")
+    names = ("precision", "nearest", "present", "absent", "valid", "half", "people")
     columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
     return Observed(scores=gathered(part.scores for part in parts), pairs=pairs, **columns)
 

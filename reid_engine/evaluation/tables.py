@@ -149,9 +149,9 @@ def _note_lines(report: EvalReport) -> list[str]:
 def _belief_lines(report: EvalReport) -> list[str]:
     """Expected calibration errors of each kind of calibration."""
     kinds = [
-        name.split(" error every")[0].removeprefix("calibration ")
+        name.split(" error hits")[0].removeprefix("calibration ")
         for name in report.extra
-        if name.endswith(" error every")
+        if name.endswith(" error hits")
     ]
     if not kinds:
         return []
@@ -162,7 +162,8 @@ def _belief_lines(report: EvalReport) -> list[str]:
             _(
                 "Expected calibration error on people not used to fit (the people halved, each half "
                 "judged by the other's fit; %(share).1f %% of the pairs are the same person; as shipped: "
-                "the bundle's own, on the whole gallery):"
+                "what the searches of the whole gallery said; situated: by rows searched and nearest strangers "
+                "as well, judged on the hits alone, ten halvings):"
             )
             % {"share": 100 * share}
         ),
@@ -180,22 +181,24 @@ def _belief_lines(report: EvalReport) -> list[str]:
 
 
 def _errors(report: EvalReport, kind: str) -> str:
-    return " | ".join(f"{report.extra[f'calibration {kind} error {over}']:.4f}" for over in ("every", "likely", "hits"))
+    errors = (report.extra.get(f"calibration {kind} error {over}") for over in ("every", "likely", "hits"))
+    return " | ".join("–" if error is None else f"{error:.4f}" for error in errors)
 
 
 def _open_set_lines(report: EvalReport) -> list[str]:
     if "open set detected" not in report.extra:
         return []
     found, alarms = (100 * report.extra[f"open set {name}"] for name in ("detected", "false alarms"))
+    low, high = (100 * report.extra[f"open set detected {side}"] for side in ("low", "high"))
     return [
         "",
         (
             _(
-                "Open set: %(found).1f %% of absent people are said to be absent, %(alarms).1f %% of "
-                "present ones too (false alarms; the threshold is set at 5 %% on the other half of the "
-                "people)."
+                "Open set: %(found).1f %% of absent people (%(low).1f to %(high).1f) are said to be absent, "
+                "%(alarms).1f %% of present ones too (false alarms; the threshold is set at 5 %% on the other "
+                "half of the people)."
             )
-            % {"found": found, "alarms": alarms}
+            % {"found": found, "low": low, "high": high, "alarms": alarms}
         ),
     ]
 

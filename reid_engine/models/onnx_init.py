@@ -79,8 +79,7 @@ def _rebuild_norms(network: OSNet, biases: dict[str, Tensor], crops: Tensor) -> 
     for name, bias in biases.items():
         if ".gate." in name:
             continue
-        owner = network.get_submodule(name.rpartition(".")[0])
-        hooks.append(owner.bn.register_forward_pre_hook(_measure(bias)))  # type: ignore[union-attr, operator]
+        hooks.append(_norm_after(network, name).register_forward_pre_hook(_measure(bias)))
     network.eval()
     try:
         with torch.no_grad():
@@ -90,11 +89,22 @@ def _rebuild_norms(network: OSNet, biases: dict[str, Tensor], crops: Tensor) -> 
             hook.remove()
 
 
+def _norm_after(network: OSNet, convolution: str) -> nn.Module:
+    """The normalisation of a convolution's output: beside it, or the block's instance norm where that one is empty."""
+    owner = network.get_submodule(convolution.rpartition(".")[0])
+    if not isinstance(owner.bn, nn.Identity):
+        return owner.bn  # type: ignore[return-value]
+    return network.get_submodule(convolution.rpartition(".conv3.")[0]).inside  # type: ignore[return-value]
+
+
 def _measure(bias: Tensor):  # type: ignore[no-untyped-def]
-    def hook(norm: nn.BatchNorm2d, inputs: tuple[Tensor]) -> None:
+    """Sets a norm from its first input; an instance norm gets the average spread of the crops, its start is near."""
+
+    def hook(norm: nn.BatchNorm2d | nn.InstanceNorm2d, inputs: tuple[Tensor]) -> None:
         variance, mean = torch.var_mean(inputs[0], dim=(0, 2, 3), correction=0)
-        norm.running_mean.copy_(mean)  # type: ignore[union-attr]
-        norm.running_var.copy_(variance)  # type: ignore[union-attr]
+        if norm.running_mean is not None and norm.running_var is not None:
+            norm.running_mean.copy_(mean)
+            norm.running_var.copy_(variance)
         norm.weight.copy_((variance + norm.eps).sqrt())
         norm.bias.copy_(bias + mean)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from reid_engine.augment import IMAGENET_MEAN, IMAGENET_STD, Views, eval_tensor, normalise, train_transform
+from reid_engine.augment import IMAGENET_MEAN, IMAGENET_STD, Views, eval_tensor, normalise
 
 PREPROCESSING = {"height": 32, "width": 16, "mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD)}
 
@@ -37,7 +37,7 @@ def test_without_randomness_a_view_is_the_evaluation_tensor() -> None:
 
 
 def test_the_same_seed_gives_the_same_views_and_another_one_others() -> None:
-    views = train_transform(0.5, 4, 0.2, 0.5)
+    views = Views(0.5, 4, 0.2, 0.5)
     assert torch.equal(views(crops(), seeded(1)), views(crops(), seeded(1)))
     assert not torch.equal(views(crops(), seeded(1)), views(crops(), seeded(2)))
 

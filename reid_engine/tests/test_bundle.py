@@ -91,7 +91,7 @@ def resealed(written: Path, target: Path, **changes: object) -> Path:
     with zipfile.ZipFile(written) as archive:
         manifest, weights = json.loads(archive.read("manifest.json")), archive.read("weights.pt")
     facts = {name: value for name, value in (manifest | changes).items() if value is not None}
-    target.write_bytes(bundle._sealed(json.dumps(facts).encode(), weights))
+    target.write_bytes(bundle._sealed({"manifest.json": json.dumps(facts).encode(), "weights.pt": weights}))
     return target
 
 

@@ -12,13 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reid_engine.calibration import (
+    NEAREST_STRANGERS,
     Calibration,
     Isotonic,
+    Situated,
+    Situation,
     expected_calibration_error,
     fit_isotonic,
     fit_platt,
     fit_power,
+    fit_situated,
     reliability,
+    strangeness,
 )
 from reid_engine.errors import BadDataset, BundleCorrupt
 
@@ -203,3 +208,57 @@ def test_reliability_tells_said_and_so_by_bin() -> None:
     assert found.likelihood == pytest.approx([0.1, 0.9]) and found.share == pytest.approx([0.5, 1.0])
     assert found.pairs == pytest.approx([2, 4])
     assert found.error == pytest.approx((2 * 0.4 + 4 * 0.1) / 6)
+
+
+def searched(count: int = 60_000) -> tuple[np.ndarray, np.ndarray, Situation]:
+    """Pairs of searches among 100 to 10,000 rows by queries of common and of rare looks, from a known curve."""
+    rng = np.random.default_rng(2)
+    distances, strangers = rng.uniform(0, 1.6, count), rng.uniform(0.5, 1.1, count)
+    rows = 10 ** rng.uniform(2, 4, count)
+    around = Situation(rows, strangers)
+    return distances, rng.random(count) < Situated(9.0, -8.0, 1.5, 0.8, 6.0).likelihood(distances, around), around
+
+
+def test_a_situated_curve_is_found_again() -> None:
+    fitted = fit_situated(*searched())
+    assert (fitted.a, fitted.rows) == (pytest.approx(9.0, rel=0.05), pytest.approx(0.8, rel=0.05))
+    assert (fitted.b, fitted.strangers) == (pytest.approx(-8.0, rel=0.06), pytest.approx(6.0, rel=0.06))
+
+
+def test_the_same_distance_means_less_among_more_rows_and_for_common_looks() -> None:
+    curve, near = Situated(9.0, -8.0, 1.5, 0.8, 6.0), np.array([0.6])
+    said = [curve.likelihood(near, Situation(rows, s))[0] for rows, s in ((100, 1.0), (10_000, 1.0), (10_000, 0.6))]
+    assert said[0] > said[1] > said[2]
+    assert (np.diff(curve.likelihood(np.linspace(0, 2, 50), Situation(500, 0.8))) <= 0).all()
+    with pytest.raises(ValueError, match="situation"):
+        curve.likelihood(near)
+
+
+def test_where_distance_says_nothing_the_situation_says_nothing() -> None:
+    distances, same, around = searched(2000)
+    fitted = fit_situated(-distances, same, around)
+    assert fitted.likelihood(distances, around) == pytest.approx(same.mean(), abs=0.02)
+
+
+def test_what_never_varies_is_left_out() -> None:
+    distances, same, _ = searched(4000)
+    fitted = fit_situated(distances, same, Situation(500, 0.8))
+    assert (fitted.rows, fitted.strangers) == (0.0, 0.0)
+    assert fitted.a > 0
+
+
+def test_a_situated_curve_survives_its_manifest() -> None:
+    fitted = fit_situated(*searched(500))
+    assert Calibration.from_dict(json.loads(json.dumps(fitted.as_dict()))) == fitted
+    with pytest.raises(BundleCorrupt, match="calibration"):
+        Calibration.from_dict({"kind": "situated", "a": 1, "b": 0})
+
+
+def test_strangeness_is_the_mean_distance_to_the_nearest_directions() -> None:
+    rng = np.random.default_rng(0)
+    queries, strangers = rng.normal(size=(3, 8)), rng.normal(size=(40, 8))
+    for query, found in zip(queries, strangeness(5 * queries, 2 * strangers), strict=True):
+        unit = [row / np.linalg.norm(row) for row in (query, *strangers)]
+        wanted = np.sort([np.linalg.norm(unit[0] - other) for other in unit[1:]])[:NEAREST_STRANGERS].mean()
+        assert found == pytest.approx(wanted, abs=1e-5)
+    assert strangeness(queries, strangers[:2]).shape == (3,)

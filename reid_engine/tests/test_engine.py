@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from reid_engine import bundle
-from reid_engine.calibration import Calibration
+from reid_engine.calibration import Calibration, Situated, Situation, strangeness
 from reid_engine.engine import Engine
 from reid_engine.errors import BadConfig, BundleCorrupt, BundleMismatch
 from reid_engine.models import build
@@ -31,7 +31,7 @@ PREPROCESSING = {
 CONFIG = {"backbone": "osnet_x0_25", "diff_attention": {"ratio": 4, "transform": "abs"}}
 
 
-def write_bundle(path: Path, **changed: object) -> Path:
+def write_bundle(path: Path, strangers: np.ndarray | None = None, **changed: object) -> Path:
     torch.manual_seed(0)
     model = build({**CONFIG, "classes": 0}).eval()
     manifest = {
@@ -43,7 +43,7 @@ def write_bundle(path: Path, **changed: object) -> Path:
         "calibration": Calibration(5.0, -3.0).as_dict(),
         **changed,
     }
-    bundle.write(path, model, manifest)
+    bundle.write(path, model, manifest, strangers)
     return path
 
 
@@ -142,6 +142,21 @@ def test_a_bundle_this_program_cannot_serve_is_refused_by_name(tmp_path: Path) -
         Engine(tilted)
     with pytest.raises(BundleCorrupt, match="calibration"):
         Engine(write_bundle(tmp_path / "raw.reid", calibration={}))
+
+
+def test_likelihoods_know_how_many_rows_are_searched_and_how_common_the_query_looks(tmp_path: Path) -> None:
+    curve = Situated(5.0, -3.0, 1.5, 0.8, 4.0)
+    strangers = np.random.default_rng(0).normal(size=(40, 512))
+    situated = write_bundle(tmp_path / "situated.reid", strangers, calibration=curve.as_dict())
+    engine, query = Engine(situated), np.random.default_rng(1).normal(size=512).astype(np.float32)
+    features = np.random.default_rng(2).normal(size=(30, 512)).astype(np.float16)
+    near = strangeness(query[None], strangers)[0]
+    for among in (None, 5000):
+        found = engine.rank(query, features, np.arange(30), 10, among)
+        around = Situation(among or 30, near)
+        assert found.likelihoods == pytest.approx(curve.likelihood(found.distances, around), rel=0.02)
+    with pytest.raises(BundleCorrupt, match="strangers"):
+        Engine(write_bundle(tmp_path / "bare.reid", calibration=curve.as_dict()))
 
 
 def test_a_device_that_is_not_there_is_refused_by_name(bundle_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from reid_engine.calibration import Situation
 from reid_engine.contracts import EvalReport, EvalRow, Ranking
 from reid_engine.data import Dataset, Record
 from reid_engine.errors import BadConfig, BadDataset, ReportUnwritten
@@ -36,6 +37,9 @@ class ColourRanker:
 
     def query_features(self, photos: list[Image.Image]) -> NDArray[np.float32]:
         return self.crop_features(photos).astype(np.float32).mean(0)
+
+    def situation(self, query: NDArray[np.float32], rows: int) -> Situation | None:
+        return None
 
     def rank(
         self,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reid_engine.calibration import Calibration, expected_calibration_error, fit_platt
+from reid_engine.calibration import Situation, expected_calibration_error, fit_platt
 from reid_engine.evaluation.cameras import camera_pairs, camera_scores
-from reid_engine.evaluation.likelihoods import CENTRES, cross_fitted
+from reid_engine.evaluation.hits import HALVINGS, SHARES, halved, halvings
+from reid_engine.evaluation.likelihoods import CENTRES, Said, by_situation, cross_fitted
 from reid_engine.evaluation.metrics import Identities, cmc_map_minp, intervals, paired_intervals, score
 from reid_engine.evaluation.names import OWN
 from reid_engine.evaluation.observe import (
@@ -20,7 +21,7 @@ from reid_engine.evaluation.observe import (
     joined,
     observe,
 )
-from reid_engine.evaluation.openset import FALSE_ALARMS, detection, open_set
+from reid_engine.evaluation.openset import FALSE_ALARMS, detection, open_set, open_set_by_situation
 
 QUERIES, GALLERY, PEOPLE, CAMERAS = 60, 240, 24, 4
 Sample = tuple[np.ndarray, Identities, Identities]
@@ -53,7 +54,7 @@ def test_tiles_of_any_size_keep_the_same(sample: Sample) -> None:
     assert np.array_equal(whole.pairs.counts, tiled.pairs.counts)
     assert np.array_equal(whole.pairs.hits, tiled.pairs.hits)
     assert np.array_equal(whole.pairs.whole, tiled.pairs.whole)
-    for name in ("precision", "nearest", "present", "absent", "valid", "half"):
+    for name in ("precision", "nearest", "present", "absent", "valid", "half", "people"):
         assert np.array_equal(getattr(whole, name), getattr(tiled, name)), name
     assert np.array_equal(whole.scores.ap, tiled.scores.ap)
 
@@ -120,12 +121,16 @@ def test_errors_are_those_of_curves_fitted_on_the_other_half(sample: Sample) -> 
     assert cross_fitted(pairs)["platt"].every.error == pytest.approx(wanted, abs=5e-4)
 
 
-def test_a_bundles_own_curve_is_judged_as_it_is(sample: Sample) -> None:
-    pairs = observed(sample).pairs
-    believed = cross_fitted(pairs, Calibration(0.0, 0.0))
-    share = pairs.whole[0, 1].sum() / pairs.whole[0].sum()
-    assert believed[OWN].every.error == pytest.approx(0.5 - share)
-    assert list(believed) == [OWN, "platt", "power", "isotonic"]
+def test_what_searches_said_is_judged_as_it_is_over_pairs_likely_ones_and_hits(sample: Sample) -> None:
+    distances, queries, gallery = sample
+    same = queries.person_ids[:, None] == gallery.person_ids
+    there = ~(same & (queries.camera_ids[:, None] == gallery.camera_ids))
+    said = np.where(distances < 1.0, 0.6, 0.01).astype(np.float32)
+    parts = [Said.of(said[at], distances[at], same[at], there[at]) for at in (slice(0, 17), slice(17, QUERIES))]
+    found = cross_fitted(observed(sample).pairs, parts[0] + parts[1])[OWN]
+    first = np.argsort(np.argsort(np.where(there, distances, np.inf), axis=1), axis=1) < FIRST_HITS
+    for told, kind in ((found.every, there), (found.likely, there & (said > 0.05)), (found.hits, there & first)):
+        assert told is not None and told.error == pytest.approx(expected_calibration_error(said[kind], same[kind]))
 
 
 def test_without_matches_nothing_is_calibrated_or_detected() -> None:
@@ -152,6 +157,64 @@ def test_who_cannot_be_told_apart_is_detected_as_often_as_falsely() -> None:
     rng = np.random.default_rng(1)
     found = detection(rng.random(4000), rng.random(4000), np.ones(4000, bool), np.arange(4000) % 2)
     assert found is not None and found.detected == pytest.approx(0.05, abs=0.015)
+
+
+def common_looks() -> tuple[np.ndarray, Identities, Identities, np.ndarray]:
+    """Distances that mean less for the half of the people who dress as strangers do: (distances, ids, strangers)."""
+    rng = np.random.default_rng(5)
+    queries = Identities.of(np.repeat(np.arange(80), 2), np.tile([1, 2], 80))
+    gallery = Identities.of(np.repeat(np.arange(80), 4), np.tile([1, 2, 3, 4], 80))
+    strangers = np.where(queries.person_ids % 4 < 2, 0.6, 1.0)
+    same = queries.person_ids[:, None] == gallery.person_ids
+    away = rng.normal(np.where(same, 0.7, 1.4), 0.18) * strangers[:, None]
+    return np.clip(away, 0.01, 1.99).astype(np.float32), queries, gallery, strangers
+
+
+def test_who_looks_like_many_is_doubted_more_and_the_absent_are_told_more_often() -> None:
+    distances, queries, gallery, strangers = common_looks()
+    halves = halvings(queries, gallery)
+    turns = halved(distances, queries, gallery, halves)
+    fit = turns[0].hits.fit(strangers, np.ones(len(queries), bool))
+    assert fit.strangers > 0 and 0.3 < fit.rows < 1.7
+    near = np.array([0.75])
+    assert fit.likelihood(near, Situation(300, 0.6))[0] < 0.3 < 0.7 < fit.likelihood(near, Situation(300, 1.0))[0]
+    whole = observe(distances, queries, gallery, halves[0])
+    plain, known = open_set(whole), open_set_by_situation(whole, turns, strangers)
+    assert plain is not None and known is not None
+    assert known.detected > plain.detected + 0.1 and known.low < known.detected < known.high
+    assert by_situation(turns, strangers).hits.error < cross_fitted(whole.pairs)["platt"].hits.error
+
+
+def test_a_curve_fitted_in_small_galleries_holds_in_a_larger_one() -> None:
+    """The gallery of all people is twice as large as any the halves were fitted in."""
+    distances, queries, gallery, strangers = common_looks()
+    turn = halved(distances, queries, gallery, halvings(queries, gallery))[1]
+    same = queries.person_ids[:, None] == gallery.person_ids
+    there = ~(same & (queries.camera_ids[:, None] == gallery.camera_ids))
+    first = np.argsort(np.argsort(np.where(there, distances, np.inf), axis=1), axis=1) < FIRST_HITS
+    errors = []
+    for rows in (len(gallery), 40):
+        said = turn.fits(strangers)[0].likelihood(distances, Situation(rows, strangers[:, None]))
+        errors.append(expected_calibration_error(said[first], same[first]))
+    assert errors[0] < 0.03 and errors[0] < errors[1] / 2
+
+
+def test_hits_are_the_nearest_within_a_half_in_thinned_galleries(sample: Sample) -> None:
+    distances, queries, gallery = sample
+    halves = halvings(queries, gallery)
+    assert len(halves) == HALVINGS and not np.array_equal(halves[1].queries, halves[2].queries)
+    turn = halved(distances, queries, gallery, halves)[1]
+    same = queries.person_ids[:, None] == gallery.person_ids
+    there = ~(same & (queries.camera_ids[:, None] == gallery.camera_ids))
+    there &= halves[1].queries[:, None] == halves[1].gallery
+    assert turn.hits.rows[:, 0].tolist() == there.sum(axis=1).tolist()
+    for query in range(QUERIES):
+        wanted = np.sort(distances[query][there[query]])[:FIRST_HITS]
+        assert np.sort(turn.hits.distances[query, 0])[: len(wanted)] == pytest.approx(wanted)
+    shares = turn.hits.rows / turn.hits.rows[:, :1]
+    assert shares.mean(axis=0) == pytest.approx(SHARES, abs=0.1)
+    kept = np.isfinite(turn.hits.distances[:, -1]) & turn.hits.same[:, -1]
+    assert kept.sum() >= (np.isfinite(turn.hits.distances[:, 0]) & turn.hits.same[:, 0]).sum()
 
 
 def test_camera_pairs_are_evaluations_of_their_own(sample: Sample) -> None:

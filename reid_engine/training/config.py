@@ -70,6 +70,8 @@ class TrainConfig:
     or repeat the crop.
     Sizes are pixels, rates are per step, `device` is a torch device. The triplet loss is `attention_weight` times the
     one over diff-attention distances plus `plain_weight` times the one over plain distances of the pre-BNNeck feature.
+    `rendered` adds that many people drawn by the renderer to the training part, `distil` weighs a loss that holds the
+    likeness of a batch's crops to what the averaged weights make of it.
     """
 
     data: str
@@ -120,6 +122,9 @@ class TrainConfig:
     erasing: float = 0.5
     jitter: float = 0.15
     camera: float = 0.0
+    coarse: float = 0.0
+    rendered: int = 0
+    distil: float = 0.0
     validate_every: int = 5
     seed: int = 1
     device: str = "cpu"
@@ -222,6 +227,9 @@ RANGES: dict[str, tuple[float, float]] = {
     "erasing": (0.0, 1.0),
     "jitter": (0.0, 1.0),
     "camera": (0.0, 1.0),
+    "coarse": (0.0, 1.0),
+    "rendered": (0, 4999),
+    "distil": (0.0, 100.0),
     "validate_every": (0, 10_000),
     "seed": (0, 2**31 - 1),
     "threads": (0, 1024),

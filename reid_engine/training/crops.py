@@ -29,6 +29,11 @@ class Crops:
         """How many people."""
         return int(self.labels.max()) + 1 if len(self.labels) else 0
 
+    def rows(self, chosen: NDArray[np.int64]) -> Crops:
+        """The chosen crops, with the labels they had."""
+        index = torch.from_numpy(chosen)
+        return Crops(self.images[index], self.labels[index], self.person_ids[chosen], self.camera_ids[chosen])
+
     def batch(self, index: Tensor) -> Tensor:
         """Normalised float32 (len(index), 3, H, W)."""
         return normalise(self.images[index])

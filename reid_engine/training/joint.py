@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..augment import Views, train_transform
+from ..augment import Views
 from ..errors import TrainingDiverged, TrainingStopped
 from ..losses.center import CenterLoss
 from ..messages import gettext_noop as _
@@ -173,7 +173,7 @@ def _epoch(config: TrainConfig, learner: Learner, crops: Crops, progress: Progre
 
 def views_of(config: TrainConfig) -> Views:
     """The random views the options ask for."""
-    return train_transform(config.flip, config.pad, config.jitter, config.erasing, config.camera)
+    return Views(config.flip, config.pad, config.jitter, config.erasing, config.camera, config.coarse)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, config: TrainConfig, epoch: float) -> None:
@@ -191,7 +191,7 @@ def set_rate(optimizer: torch.optim.Optimizer, config: TrainConfig, epoch: float
 
 
 def _step(config: TrainConfig, learner: Learner, images: Tensor, labels: Tensor) -> dict[str, float]:
-    losses = learner.objective.train()(images, labels)
+    losses = learner.objective.train()(images, labels, _taught(config, learner, images))
     total = torch.stack(list(losses.values())).sum()
     said = {name: float(value.detach()) for name, value in losses.items()} | {"loss": float(total.detach())}
     if not math.isfinite(said["loss"]):
@@ -206,6 +206,12 @@ def _step(config: TrainConfig, learner: Learner, images: Tensor, labels: Tensor)
     learner.updates += 1
     blend(learner.average, learner.model, min(config.ema, (1 + learner.updates) / (10 + learner.updates)))
     return said
+
+
+@torch.no_grad()
+def _taught(config: TrainConfig, learner: Learner, images: Tensor) -> Tensor | None:
+    """What the averaged weights make of the images, where the weights in training are held to it."""
+    return learner.average(images) if config.distil else None
 
 
 def _step_centers(config: TrainConfig, learner: Learner) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ..losses.center import CenterLoss
+from ..losses.distil import likeness_loss
 from ..losses.identity import identity_loss
 from ..losses.triplet import batch_hard, plain_distances, weighted_regularised
 from ..models.diff_attention import pairs_within
@@ -14,16 +15,17 @@ from .parallel import gathered, share
 
 
 class Objective(nn.Module):
-    """Images (B, 3, H, W) and labels (B,) -> {"identity", "plain", "attention", "center"}, those with a weight above 0.
+    """Images (B, 3, H, W), labels (B,) -> {"identity", "plain", "attention", "center", "distil"}, if weighed above 0.
 
     Among several processes the images are this one's share of the batch, the labels those of the whole batch.
+    `taught` (B, D) are the averaged weights' features of the same images.
     """
 
     def __init__(self, config: TrainConfig, model: ReidModel, centers: CenterLoss) -> None:
         super().__init__()
         self.config, self.model, self.centers = config, model, centers
 
-    def forward(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    def forward(self, images: Tensor, labels: Tensor, taught: Tensor | None = None) -> dict[str, Tensor]:
         config, out, own = self.config, self.model(images), share(labels)
         losses = {"identity": identity_loss(out["logits"], own, config.label_smoothing)}
         if config.plain_weight:
@@ -32,6 +34,8 @@ class Objective(nn.Module):
             losses["attention"] = config.attention_weight * self._triplet(self._attended(out), labels)
         if config.center_weight:
             losses["center"] = config.center_weight * self.centers(out["pre"], own)
+        if taught is not None:
+            losses["distil"] = config.distil * likeness_loss(out["post"], taught)
         return losses
 
     def _attended(self, out: dict[str, Tensor]) -> Tensor:

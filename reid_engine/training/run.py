@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from .. import bundle, data
 from ..augment import IMAGENET_MEAN, IMAGENET_STD
-from ..calibration import Calibration, fit_power
-from ..data.records import Dataset
+from ..calibration import Calibration, Curve, Situated
+from ..data import synthetic
+from ..data.records import Dataset, Record
 from ..errors import BadConfig
 from ..messages import gettext_noop as _
 from ..models.reid_model import ReidModel
@@ -24,10 +28,12 @@ from .joint import Learner, Progress, new_learner, train_joint, views_of
 from .people import trainable
 from .sampler import epoch_seed
 from .separate import Candidate, train_separate
+from .situations import calibrated, some_rows
 from .start import model_config, start_model
-from .validate import Held, extract, extract_view, figures, held, labelled_distances
+from .validate import Held, extract, extract_view, figures, held
 
 Validation = tuple[Held, Held]
+RENDERED_CAMERAS, RENDERED_CROPS = 6, 3
 
 
 def train(config: TrainConfig, progress: Progress = lambda epoch, epochs, step, steps, values: None) -> Path:
@@ -48,7 +54,7 @@ def train(config: TrainConfig, progress: Progress = lambda epoch, epochs, step, 
 
 def _train(config: TrainConfig, progress: Progress) -> Path:
     dataset = data.read(config.data_format, config.data, needs=("train",))
-    crops = decode(trainable(config, dataset.train), config.height, config.width)
+    crops = decode(trainable(config, training_records(config, dataset)), config.height, config.width)
     parts = _validation_parts(config, dataset)
     model, cost = _trained(config, crops, parts, progress)
     if not parallel.is_first():
@@ -57,7 +63,24 @@ def _train(config: TrainConfig, progress: Progress) -> Path:
     query_gallery = None if parts is None else (held(model, parts[0], flip=True), held(model, parts[1], flip=True))
     module = _module(config, model, crops, query_gallery, progress)
     model.attention = module.module
-    return _write(config, model, dataset, query_gallery, module, cost.plus(Cost.now().since(started)))
+    strangers = extract(model, crops.rows(some_rows(len(crops.images))), flip=True).numpy()
+    return _write(config, model, dataset, query_gallery, module, strangers, cost.plus(Cost.now().since(started)))
+
+
+def training_records(config: TrainConfig, dataset: Dataset) -> tuple[Record, ...]:
+    """The training part and, after it, `rendered` people drawn by the renderer into `out`, as people and cameras of
+    their own."""
+    if not config.rendered:
+        return dataset.train
+    folder = Path(config.out) / "rendered"
+    synthetic.write_dataset(folder, 2 * config.rendered, RENDERED_CAMERAS, RENDERED_CROPS, config.seed)
+    drawn = synthetic.read(folder, needs=("train",)).train
+    people, cameras = (
+        max(getattr(record, name) for record in dataset.train) + 1 for name in ("person_id", "camera_id")
+    )
+    return dataset.train + tuple(
+        replace(record, person_id=record.person_id + people, camera_id=record.camera_id + cameras) for record in drawn
+    )
 
 
 def prepare(config: TrainConfig) -> None:
@@ -85,14 +108,14 @@ def _trained(
     """The model with its backbone trained (joint), or as it starts (separate), in eval mode; and its cost."""
     model, cost = start_model(config, crops), Cost()
     if config.strategy == "joint":
-        learner = _resumed(config, new_learner(config, model, crops.people))
+        learner = resumed(config, new_learner(config, model, crops.people))
         train_joint(config, learner, crops, parts, progress)
         model, cost = learner.average, learner.cost
     model.bf16 = False
     return model.eval(), cost
 
 
-def _resumed(config: TrainConfig, learner: Learner) -> Learner:
+def resumed(config: TrainConfig, learner: Learner) -> Learner:
     """The learner where its checkpoint left it. Raises BadConfig when that belongs to a run with other options."""
     options, path = Path(config.out) / "config.json", Path(config.out) / "joint.pt"
     wanted = decisive(config)
@@ -142,16 +165,18 @@ def _write(
     dataset: Dataset,
     validation: Validation | None,
     chosen: Candidate,
+    strangers: NDArray[np.float32],
     cost: Cost,
 ) -> Path:
     """The bundle, with figures and calibration from the validation people."""
     metrics: dict[str, Any] = {}
-    calibration = Calibration(0.0, 0.0)
+    calibration: Curve = Calibration(0.0, 0.0)
     if validation is not None:
         metrics = figures(*validation, model.attention) | {"module": chosen.facts, "dataset": dataset.name}
-        calibration = fit_power(*labelled_distances(*validation, model.attention))
+        calibration = calibrated(*validation, model.attention, strangers)
     path = bundle_path(config)
-    bundle.write(path, model, manifest(config, model, metrics, calibration, cost))
+    kept = strangers if isinstance(calibration, Situated) else None
+    bundle.write(path, model, manifest(config, model, metrics, calibration, cost), kept)
     return path
 
 
@@ -161,7 +186,7 @@ def bundle_path(config: TrainConfig) -> Path:
 
 
 def manifest(
-    config: TrainConfig, model: ReidModel, metrics: dict[str, Any], calibration: Calibration, cost: Cost
+    config: TrainConfig, model: ReidModel, metrics: dict[str, Any], calibration: Curve, cost: Cost
 ) -> dict[str, Any]:
     """What a bundle says about itself."""
     return {

@@ -66,8 +66,13 @@ def figures(query: Held, gallery: Held, attention: DiffAttention | None) -> dict
 
 def plain_scores(query: Held, gallery: Held) -> metrics.Scores:
     """Every query's scores under plain cosine."""
+    return _scores(plain_distances(query, gallery), query, gallery)
+
+
+def plain_distances(query: Held, gallery: Held) -> NDArray[np.float32]:
+    """1 - cosine, (Q, G)."""
     cosine = F.normalize(query.vectors, dim=1) @ F.normalize(gallery.vectors, dim=1).T
-    return _scores(1 - cosine.numpy(), query, gallery)
+    return np.asarray(1 - cosine.numpy(), np.float32)
 
 
 def attended_scores(query: Held, gallery: Held, attention: DiffAttention) -> metrics.Scores:
@@ -79,19 +84,6 @@ def attended_distances(query: Held, gallery: Held, attention: DiffAttention) -> 
     """Diff-attention distances (Q, G), computed where the module is, by the path a search takes."""
     weights, rows = Attention.of(attention), gallery.vectors.numpy()
     return np.stack([exact_distances(weights, vector, rows) for vector in query.vectors.numpy()])
-
-
-def labelled_distances(
-    query: Held, gallery: Held, attention: DiffAttention
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Every pair a search meets: diff-attention distances (P,) and whether it is the same person (P,).
-
-    Pairs of one person before one camera are left out, as in scoring.
-    """
-    table = attended_distances(query, gallery, attention)
-    same = query.person_ids[:, None] == gallery.person_ids[None]
-    asked = ~(same & (query.camera_ids[:, None] == gallery.camera_ids[None]))
-    return table[asked], same[asked]
 
 
 def _scores(distances: NDArray[np.float32], query: Held, gallery: Held) -> metrics.Scores:

@@ -34,6 +34,7 @@ class PaintEngine:
         self.before_rank: Callable[[], None] | None = None
         self.extracted = 0
         self.most: int | None = None
+        self.told: list[int | None] = []
 
     def crop_features(self, images: Sequence[Image.Image]) -> np.ndarray:
         return np.stack([bands(image) for image in images]).astype(np.float16)
@@ -42,9 +43,12 @@ class PaintEngine:
         self.extracted += 1
         return np.mean([bands(photo) for photo in photos], axis=0).astype(np.float32)
 
-    def rank(self, query: np.ndarray, features: np.ndarray, ids: np.ndarray, limit: int) -> Ranking:
+    def rank(
+        self, query: np.ndarray, features: np.ndarray, ids: np.ndarray, limit: int, among: int | None = None
+    ) -> Ranking:
         if self.before_rank:
             self.before_rank()
+        self.told.append(among)
         return replace(neutral_ranker(), exhaustive_rows=self.most).rank(query, features, ids, limit)
 
 

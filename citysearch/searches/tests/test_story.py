@@ -24,7 +24,8 @@ def test_a_photo_becomes_hits_unit_by_unit_and_a_path(start: Any, api: Any, city
     assert state["counts"] | {"sightings": 0} == {
         "parts": 2, "parts_done": 2, "cameras": 4, "crops": 36, "candidates": 36, "sightings": 0, "exact": True,
     }  # fmt: skip
-    assert state["coverage"] == {"cameras": 4, "searched": 4, "skipped": 0, "reasons": {}, "marked": {}, "list": []}
+    searched = {"cameras": 4, "searched": 4, "skipped": 0, "crops": 36}
+    assert state["coverage"] == {**searched, "reasons": {}, "marked": {}, "list": []}
     assert set(state["timings"]) == {"queued", "check", "augment", "extract", "match", "path", "total"}
     assert state["unit_path"] == "Lakeside" and state["purpose"] == "missing person" and state["case"] == "2026-17"
     assert state["stale"] is False
@@ -50,6 +51,15 @@ def test_a_street_is_searched_without_a_look_at_the_rest_of_the_city(start: Any,
     hits = api.get(f"/api/v1/searches/{pk}/hits/?collapse=none").json()
     assert hits["count"] == 18
     assert {hit["camera"]["code"] for hit in hits["results"]} == {"cam-3", "cam-4"}
+
+
+def test_likelihoods_are_of_the_whole_search_not_of_its_parts(
+    start: Any, api: Any, city: Unit, gallery: list[Any], engine: cast.PaintEngine
+) -> None:
+    start(city, person=2)
+    assert engine.told == [36, 36]
+    start("33010100100101")
+    assert engine.told[2:] == [9]
 
 
 def test_a_grid_is_one_part(start: Any, api: Any, gallery: list[Any]) -> None:

@@ -1,0 +1,121 @@
+"""One model before cameras it knows and others: the data set's own, one not trained on, altered ones, rendered ones.
+
+Nothing but the validation part and the renderer is needed. What is altered is fixed by the camera's number: a gamma, a
+colour cast, a contrast and a resolution of its own, so that two cameras differ more than they did.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..augment import coarsened
+from ..data import synthetic
+from ..data.records import Dataset
+from ..models.reid_model import ReidModel
+from ..training.crops import Crops, decode
+from ..training.validate import Held, attended_distances, held, plain_distances
+from .folder import writing
+from .metrics import Identities, Scores, gathered, score
+
+SEEN, UNSEEN, ALTERED, CITY = "seen cameras", "unseen camera", "altered cameras", "rendered city"
+DOMAINS = (SEEN, UNSEEN, ALTERED, CITY)
+CITY_CAMERAS, CITY_CROPS, CITY_SEED = 6, 3, 77
+GAMMA, CAST, CONTRAST, RESOLUTION = (0.65, 1.5), (0.8, 1.2), (0.6, 1.1), (1 / 3, 1 / 2, 1.0)
+COLUMNS = ("first_rank", "ap", "inp", "person_ids")
+
+Pair = tuple[Crops, Crops]
+
+
+@dataclass(frozen=True)
+class Domains:
+    """Query and gallery crops of the data set, altered, and of the renderer's city; `unseen` is a camera's number."""
+
+    own: Pair
+    altered: Pair
+    city: Pair
+    unseen: int
+
+    @classmethod
+    def of(cls, dataset: Dataset, unseen: int, size: tuple[int, int], folder: Path, people: int) -> Domains:
+        """Decodes all; `people` of the city are drawn into `folder` unless they are there. Raises BadDataset."""
+        own = decode(dataset.query, *size), decode(dataset.gallery, *size)
+        if not folder.exists():
+            synthetic.write_dataset(folder, 2 * people, CITY_CAMERAS, CITY_CROPS, CITY_SEED)
+        drawn = synthetic.read(folder)
+        city = decode(drawn.query, *size), decode(drawn.gallery, *size)
+        return cls(own, (altered(own[0]), altered(own[1])), city, unseen)
+
+    def scores(self, model: ReidModel, attended: bool = False) -> dict[str, Scores]:
+        """By domain, under plain cosine or under the model's diff attention; plain and mirrored views averaged."""
+        own, other, city = (_measured(model, pair, attended) for pair in (self.own, self.altered, self.city))
+        return {
+            SEEN: _between(*own, self.unseen, (False, False)),
+            UNSEEN: gathered(_between(*own, self.unseen, sides) for sides in ((True, False), (False, True))),
+            ALTERED: score(*other),
+            CITY: score(*city),
+        }
+
+    def keep(self, path: Path, scores: dict[str, Scores]) -> None:
+        """One file of all domains' scores, written whole. Raises ReportUnwritten."""
+        columns = {f"{domain}/{name}": getattr(part, name) for domain, part in scores.items() for name in COLUMNS}
+        partial = path.with_suffix(".part.npz")
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(partial, **columns)
+            partial.replace(path)
+
+    def joined(self, paths: list[Path]) -> dict[str, Scores]:
+        """The scores of some files as one, file after file: {domain: Scores}."""
+        stored = [dict(np.load(path)) for path in paths]
+        return {domain: gathered(_scores(part, domain) for part in stored) for domain in DOMAINS}
+
+
+def _scores(stored: dict[str, Any], domain: str) -> Scores:
+    first, ap, inp, people = (stored[f"{domain}/{name}"] for name in COLUMNS)
+    return Scores(first, ap, inp, people, 0)
+
+
+def altered(crops: Crops) -> Crops:
+    """The same crops, each camera's with colours, contrast and resolution of its own."""
+    images = crops.images.clone()
+    for camera in np.unique(crops.camera_ids):
+        rows = torch.from_numpy(np.flatnonzero(crops.camera_ids == camera))
+        images[rows] = _seen_by(int(camera), images[rows])
+    return replace(crops, images=images)
+
+
+def _seen_by(camera: int, images: torch.Tensor) -> torch.Tensor:
+    """uint8 (N, 3, H, W) as another camera of this number records it."""
+    rng = np.random.default_rng([camera, 0xCA])
+    gamma, contrast, cast = rng.uniform(*GAMMA), rng.uniform(*CONTRAST), rng.uniform(*CAST, size=(3, 1, 1))
+    changed = (images / 255 * torch.from_numpy(cast).float()).clamp(0, 1) ** gamma
+    changed = (changed.mean() + (changed - changed.mean()) * contrast).clamp(0, 1)
+    factor = float(rng.choice(RESOLUTION))
+    return torch.stack([coarsened(image, factor) for image in changed]).mul(255).round().to(torch.uint8)
+
+
+def _measured(model: ReidModel, pair: Pair, attended: bool) -> tuple[NDArray[np.float32], Identities, Identities]:
+    query, gallery = (held(model, crops, flip=True) for crops in pair)
+    distances = attended_distances(query, gallery, model.attention) if attended else plain_distances(query, gallery)
+    return distances, _identities(query), _identities(gallery)
+
+
+def _identities(part: Held) -> Identities:
+    return Identities.of(part.person_ids, part.camera_ids)
+
+
+def _between(
+    distances: NDArray[np.float32], queries: Identities, gallery: Identities, unseen: int, sides: tuple[bool, bool]
+) -> Scores:
+    """The scores where query and gallery crop are of the unseen camera (True) or of the others (False)."""
+    rows, columns = ((part.camera_ids == unseen) == side for part, side in zip((queries, gallery), sides, strict=True))
+    some = (
+        Identities(part.person_ids[kept], part.camera_ids[kept]) for part, kept in ((queries, rows), (gallery, columns))
+    )
+    return score(distances[np.ix_(rows, columns)], *some)
