@@ -1,4 +1,4 @@
-"""The engine without the web: `python -m reid_engine train|table|evaluate|ablate|calibrate|search|export`."""
+"""The engine without the web: `python -m reid_engine train|table|evaluate|ablate|choices|calibrate|search|export`."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from .options import (
     table_given,
     train_config,
 )
+from .training.config import recipe_path
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 EXIT_REFUSED, EXIT_INTERRUPTED = 2, 130
@@ -48,13 +49,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """The commands and their options. Shortened options are refused like unknown ones."""
     top = argparse.ArgumentParser(prog="python -m reid_engine", description=__doc__, allow_abbrev=False)
-    commands = top.add_subparsers(required=True, metavar="train|table|evaluate|ablate|calibrate|search|export")
+    commands = top.add_subparsers(required=True, metavar="train|table|evaluate|ablate|choices|calibrate|search|export")
     training = commands.add_parser("train", help=_("train a bundle"), allow_abbrev=False)
     add_train_options(training)
     training.set_defaults(run=run_train)
     _add_table(commands.add_parser("table", help=_("each backbone plain, joint and separate"), allow_abbrev=False))
     _add_evaluate(commands.add_parser("evaluate", help=_("measure a bundle on a data set"), allow_abbrev=False))
     _add_ablate(commands.add_parser("ablate", help=_("the paper's two ablations"), allow_abbrev=False))
+    text = _("each choice of a recipe left out or added, in four domains")
+    _add_choices(commands.add_parser("choices", help=text, allow_abbrev=False))
     _add_calibrate(commands.add_parser("calibrate", help=_("fit a bundle's likelihoods again"), allow_abbrev=False))
     _add_search(commands.add_parser("search", help=_("rank a folder of crops by a photo"), allow_abbrev=False))
     _add_export(commands.add_parser("export", help=_("write a bundle as two ONNX graphs"), allow_abbrev=False))
@@ -86,6 +89,17 @@ def _add_ablate(command: argparse.ArgumentParser) -> None:
     add_ablation_options(command)
     _add_engine(command)
     command.set_defaults(run=run_ablate)
+
+
+def _add_choices(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--recipe", default="citysearch", help=_("a shipped recipe's name or a JSON file"))
+    command.add_argument("--out", required=True, type=Path, help=_("folder for checkpoints, scores and the table"))
+    command.add_argument("--data", help=_("folder of the data set (default: the recipe's)"))
+    command.add_argument("--init", help=_("weights to start from (default: the recipe's)"))
+    command.add_argument("--device", default="cpu", help=_("cpu, cuda or cuda:N (default: %(default)s)"))
+    command.add_argument("--threads", type=int, help=_("threads of the processor, 0 for all"))
+    command.add_argument("--stored", action="store_true", help=_("print what is there, train nothing"))
+    command.set_defaults(run=run_choices)
 
 
 def _add_calibrate(command: argparse.ArgumentParser) -> None:
@@ -180,6 +194,26 @@ def run_ablate(options: argparse.Namespace) -> None:
     found = ablate(ablation, frozen, options.out, told=lambda row: print(row, file=sys.stderr))
     print(WRITERS[options.table](found, ablation), end="")
     write_ablation(options.out, found, ablation)
+
+
+def run_choices(options: argparse.Namespace) -> None:
+    """Train every row still missing, each told on stderr, and print the table; it goes to --out as well."""
+    from .evaluation.choices import choices_markdown
+    from .evaluation.folder import write_text
+    from .training.choices import Choices, compare, stored
+
+    path = Path(options.recipe) if options.recipe.endswith(".json") else recipe_path(options.recipe, "comparisons")
+    names = ("data", "init", "device", "threads")
+    choices = Choices.from_file(path, **{name: getattr(options, name) for name in names})
+    found = stored(choices, options.out) if options.stored else compare(choices, options.out, say_row)
+    write_text(options.out / "table.md", choices_markdown(found))
+    print(choices_markdown(found), end="")
+
+
+def say_row(row: str, seed: int, figures: dict[str, float]) -> None:
+    """One line of a comparison, on stderr."""
+    said = ", ".join(f"{domain} {100 * value:.1f}" for domain, value in figures.items())
+    print(f"{row}, seed {seed}: mAP {said}", file=sys.stderr)
 
 
 def run_calibrate(options: argparse.Namespace) -> None:

@@ -61,19 +61,21 @@ class Domains:
             CITY: score(*city),
         }
 
-    def keep(self, path: Path, scores: dict[str, Scores]) -> None:
-        """One file of all domains' scores, written whole. Raises ReportUnwritten."""
-        columns = {f"{domain}/{name}": getattr(part, name) for domain, part in scores.items() for name in COLUMNS}
-        partial = path.with_suffix(".part.npz")
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            np.savez(partial, **columns)
-            partial.replace(path)
 
-    def joined(self, paths: list[Path]) -> dict[str, Scores]:
-        """The scores of some files as one, file after file: {domain: Scores}."""
-        stored = [dict(np.load(path)) for path in paths]
-        return {domain: gathered(_scores(part, domain) for part in stored) for domain in DOMAINS}
+def keep_scores(path: Path, scores: dict[str, Scores]) -> None:
+    """One file of all domains' scores, written whole. Raises ReportUnwritten."""
+    columns = {f"{domain}/{name}": getattr(part, name) for domain, part in scores.items() for name in COLUMNS}
+    partial = path.with_suffix(".part.npz")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(partial, **columns)
+        partial.replace(path)
+
+
+def joined_scores(paths: list[Path]) -> dict[str, Scores]:
+    """The scores of some files as one, file after file: {domain: Scores}."""
+    stored = [dict(np.load(path)) for path in paths]
+    return {domain: gathered(_scores(part, domain) for part in stored) for domain in DOMAINS}
 
 
 def _scores(stored: dict[str, Any], domain: str) -> Scores:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ import torch
 from .. import data
 from ..data.records import Dataset
 from ..errors import BadConfig, TrainingStopped
-from ..evaluation.domains import Domains
+from ..evaluation.domains import Domains, joined_scores, keep_scores
+from ..evaluation.folder import write_text
 from ..evaluation.metrics import Scores
 from ..messages import gettext_noop as _
 from ..models.reid_model import ReidModel
@@ -79,7 +80,6 @@ class Judged:
 
     choices: Choices
     rows: dict[str, dict[str, Scores]] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
 
 
 def slug(name: str) -> str:
@@ -95,17 +95,52 @@ def compare(choices: Choices, out: Path, told: Told = lambda row, seed, figures:
     """
     first = choices.config(RECIPE, choices.seeds[0], out)
     prepare(first)
+    _keep(choices, out)
     try:
         bench = _Bench(choices, out, data.read(first.data_format, first.data))
         for seed in choices.seeds:
             for name in choices.names:
                 bench.run(name, seed, told)
-        return bench.gathered(told)
+        bench.soup(told)
+        return stored(choices, out)
     except KeyboardInterrupt:
         text = _("stopped; start the same command again to go on from %(path)s")
         raise TrainingStopped(text, path=str(out)) from None
     finally:
         torch.set_flush_denormal(False)
+
+
+def stored(choices: Choices, out: Path) -> Judged:
+    """What `out` holds of the table, nothing trained: the rows that every seed has been through."""
+    found = Judged(choices)
+    for row in [row for name in choices.names for row in _rows_of(choices, name)]:
+        paths = [_file(out, row, seed) for seed in choices.seeds]
+        if all(path.exists() for path in paths):
+            found.rows[row] = joined_scores(paths)
+    if _file(out, SOUP, 0).exists():
+        found.rows[SOUP] = joined_scores([_file(out, SOUP, 0)] * len(choices.seeds))
+    return found
+
+
+def _keep(choices: Choices, out: Path) -> None:
+    """What was asked for, beside the results. Raises BadConfig where they belong to another recipe."""
+    kept, path = json.loads(json.dumps(asdict(choices))), out / "choices.json"
+    before = json.loads(path.read_text()) if path.exists() else kept
+    rows = {name for name, options in kept["rows"].items() if before["rows"].get(name, options) != options}
+    differ = sorted(rows | {name for name in ("base", "unseen_camera", "city_people") if before[name] != kept[name]})
+    if differ:
+        text = _("%(path)s belongs to a recipe with another %(names)s; give another --out")
+        raise BadConfig(text, path=str(path), names=", ".join(differ), option="out")
+    write_text(path, json.dumps(kept | {"rows": before["rows"] | kept["rows"]}, indent=1))
+
+
+def _rows_of(choices: Choices, name: str) -> list[str]:
+    """The rows that come out of one run."""
+    return [name, ATTENDED, LAST, *map(blend_name, choices.blends)] if name == RECIPE else [name]
+
+
+def _file(out: Path, row: str, seed: int) -> Path:
+    return out / "scores" / f"{slug(row)}-{seed}.npz"
 
 
 class _Bench:
@@ -122,7 +157,7 @@ class _Bench:
     def run(self, name: str, seed: int, told: Told) -> None:
         """One run and all rows that come out of it, but for what is there."""
         config = self.choices.config(name, seed, self.out)
-        if all(self._file(row, seed).exists() for row in self._rows_of(name)):
+        if all(_file(self.out, row, seed).exists() for row in _rows_of(self.choices, name)):
             return
         crops = decode(training_records(config, self.dataset), config.height, config.width)
         model = start_model(config, crops)
@@ -132,37 +167,20 @@ class _Bench:
         for row, tried in self._variants(name, learner, start):
             self._judge(tried, row, seed, told)
 
-    def gathered(self, told: Told) -> Judged:
-        """Everything on disk, and the mean of the seeds' weights, judged as well."""
-        self._soup(told)
-        found = Judged(self.choices)
-        for name in self.choices.names:
-            for row in self._rows_of(name):
-                found.rows[row] = self.domains.joined([self._file(row, seed) for seed in self.choices.seeds])
-        if self._file(SOUP, 0).exists():
-            found.rows[SOUP] = self.domains.joined([self._file(SOUP, 0)])
-        return found
-
-    def _file(self, row: str, seed: int) -> Path:
-        return self.out / "scores" / f"{slug(row)}-{seed}.npz"
-
-    def _rows_of(self, name: str) -> list[str]:
-        return [name, ATTENDED, LAST, *map(blend_name, self.choices.blends)] if name == RECIPE else [name]
-
     def _variants(self, name: str, learner: Learner, start: ReidModel) -> Iterator[tuple[str, ReidModel]]:
         models = [learner.average, learner.average, learner.model]
         models += [mixed([learner.average, start], [share, 1 - share]) for share in self.choices.blends]
-        yield from zip(self._rows_of(name), models, strict=False)
+        yield from zip(_rows_of(self.choices, name), models, strict=False)
 
     def _judge(self, model: ReidModel, row: str, seed: int, told: Told) -> None:
         model.bf16 = False
         scores = self.domains.scores(model.eval(), attended=row == ATTENDED)
-        self.domains.keep(self._file(row, seed), scores)
+        keep_scores(_file(self.out, row, seed), scores)
         told(row, seed, {domain: part.mean_ap for domain, part in scores.items()})
 
-    def _soup(self, told: Told) -> None:
+    def soup(self, told: Told) -> None:
         """The recipe's averages of all seeds, averaged and judged; nothing where there is one seed."""
-        if len(self.choices.seeds) < 2 or self._file(SOUP, 0).exists():
+        if len(self.choices.seeds) < 2 or _file(self.out, SOUP, 0).exists():
             return
         crops, models = decode(self.dataset.train[:1], 16, 16), []
         for seed in self.choices.seeds:

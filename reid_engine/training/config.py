@@ -169,9 +169,9 @@ class TrainConfig:
         return asdict(self)
 
 
-def recipe_path(name: str) -> Path:
-    """The file of a shipped recipe; raises BadConfig naming the shipped ones."""
-    folder = Path(__file__).parent / "recipes"
+def recipe_path(name: str, kind: str = "recipes") -> Path:
+    """The file of a shipped recipe, or of choices to compare; raises BadConfig naming the shipped ones."""
+    folder = Path(__file__).parent / kind
     names = sorted(path.stem for path in folder.glob("*.json"))
     require_one_of("recipe", name, names)
     return folder / f"{name}.json"
