@@ -54,4 +54,4 @@ def user_pk(user: User) -> int:
 
 def searchable_cameras(user: User) -> QuerySet[Camera]:
     """The cameras whose crops the user may search, with their units."""
-    return cameras_of(user, *SEARCHERS).select_related("unit")
+    return cameras_of(user, *SEARCHERS).select_related("unit").defer("unit__polygon")

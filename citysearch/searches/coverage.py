@@ -45,7 +45,7 @@ def coverage_of(
 
     No statement names cameras one by one: a city has more of them than a statement may name.
     """
-    cameras = list(cameras_under(unit).select_related("unit"))
+    cameras = list(cameras_under(unit).select_related("unit").defer("unit__polygon"))
     if area is not None:
         inside = camera_ids(cameras_under(unit), area)
         cameras = [camera for camera in cameras if camera.pk in inside]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 from uuid import UUID
@@ -17,7 +17,7 @@ from uuid import UUID
 import numpy as np
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, Max, Q, Sum
+from django.db.models import Count, Max, Q, QuerySet, Sum
 from django.utils import timezone
 from numpy.typing import NDArray
 
@@ -153,10 +153,22 @@ def _part_match(search: Search, part: SearchPart) -> None:
     ranking = _ranked(search, part, cameras, query_of(search))
     if ranking is None:
         return
-    found = _found(ranking, cameras, part.pk)
+    ranking = _still_wanted(search, ranking)
+    found = _found(ranking, cameras, dict.fromkeys(ranking.ids.tolist(), part.pk))
     sightings = sightings_of([row.hit for row in found], cameras, latest_verdicts(search))
     part.seconds = time.perf_counter() - started
     _part_store(part, len(cameras), ranking, _rows(search.pk, found, sightings))
+
+
+def _still_wanted(search: Search, ranking: Ranking) -> Ranking:
+    """The ranking without those that SEARCH_LIMIT candidates of other parts are nearer than."""
+    last = settings.SEARCH_LIMIT - 1
+    stored = search.candidates.order_by("distance").values_list("distance", flat=True)[last : last + 1]
+    if not (farthest := list(stored)):
+        return ranking
+    count = int(np.searchsorted(ranking.distances, farthest[0], "right"))
+    columns = {name: getattr(ranking, name)[:count] for name in ("ids", "distances", "cosine", "likelihoods")}
+    return replace(ranking, **columns)
 
 
 def _part_store(part: SearchPart, cameras: int, ranking: Ranking, rows: Sequence[Candidate]) -> None:
@@ -183,7 +195,7 @@ def _part_cameras(search: Search, part: SearchPart) -> dict[int, Camera]:
     A closed search is scored again for whoever judges it now: his rights hold in all of its unit, while those of who
     started it may have ended, which must not take the hits from his colleagues.
     """
-    allowed = Camera.objects.select_related("unit") if search.state in CLOSED else searchable_cameras(search.user)
+    allowed = _cameras() if search.state in CLOSED else searchable_cameras(search.user)
     own = part_cameras(search.unit, part.unit)
     indexed = indexed_ids(part.unit, model_of(search))
     if search.area is not None:
@@ -231,8 +243,11 @@ def query_of(search: Search) -> NDArray[np.float32]:
     return np.frombuffer(bytes(search.features or b""), dtype=np.float32)
 
 
-def _found(ranking: Ranking, cameras: Mapping[int, Camera], part_id: int) -> list[Found]:
-    """Ranked rows with camera and true time; a crop that was erased meanwhile, or moved away, is left out."""
+def _found(ranking: Ranking, cameras: Mapping[int, Camera], parts: Mapping[int, int]) -> list[Found]:
+    """Ranked rows with camera, true time and the part they are of (`parts` by crop id).
+
+    A crop that was erased meanwhile, or moved away, is left out.
+    """
     crops = {
         pk: (camera, captured.timestamp() - cameras[camera].clock_offset_s)
         for pk, camera, captured in Crop.objects.filter(pk__in=ranking.ids.tolist())
@@ -242,7 +257,7 @@ def _found(ranking: Ranking, cameras: Mapping[int, Camera], part_id: int) -> lis
     }
     figures = (ranking.distances.tolist(), ranking.likelihoods.tolist(), ranking.cosine.tolist())
     return [
-        Found(Hit(pk, *crops[pk], distance, likelihood), cosine, part_id)
+        Found(Hit(pk, *crops[pk], distance, likelihood), cosine, parts[pk])
         for pk, distance, likelihood, cosine in zip(ranking.ids.tolist(), *figures, strict=True)
         if pk in crops
     ]
@@ -370,16 +385,20 @@ def search_rescore(pk: UUID) -> bool:
 
 
 def _rescored(search: Search, verdicts: Mapping[int, Said]) -> tuple[list[Found], dict[int, Camera]]:
+    from reid_engine.ranking import merge
+
     query = _moved_query(search, verdicts)
-    found: list[Found] = []
+    rankings: list[Ranking] = []
     cameras: dict[int, Camera] = {}
-    for part in search.parts.filter(done=True).select_related("unit"):
+    parts: dict[int, int] = {}
+    for part in search.parts.filter(done=True).select_related("unit").defer("unit__polygon"):
         here = _part_cameras(search, part)
-        cameras |= here
         ranking = _ranked(search, part, here, query)
-        found += _found(ranking, here, part.pk) if ranking else []
-    found.sort(key=lambda row: (row.hit.distance, row.hit.crop_id))
-    kept = found[: settings.SEARCH_LIMIT]
+        if ranking is not None:
+            rankings.append(ranking)
+            cameras |= here
+            parts |= dict.fromkeys(ranking.ids.tolist(), part.pk)
+    kept = _found(merge(rankings, settings.SEARCH_LIMIT), cameras, parts)
     judged = _judged_beyond(search, kept, verdicts, query)
     return kept + judged, cameras | _cameras_by_id(row.hit.camera_id for row in judged)
 
@@ -394,7 +413,7 @@ def _judged_beyond(
     if not len(ids):
         return []
     ranking = engine_of(model_of(search)).rank(query, features, ids, len(ids), search.coverage.get("crops"))
-    return [Found(row.hit, row.cosine, parts[row.hit.crop_id]) for row in _found(ranking, cameras, 0)]
+    return _found(ranking, cameras, parts)
 
 
 def _moved_query(search: Search, verdicts: Mapping[int, Said]) -> NDArray[np.float32]:
@@ -493,8 +512,13 @@ def _counts(pk: UUID) -> dict[str, Any]:
     return parts | found | {"exact": exact}
 
 
+def _cameras() -> QuerySet[Camera]:
+    """Cameras with their unit, without its area: a search asks for thousands of them and draws none."""
+    return Camera.objects.select_related("unit").defer("unit__polygon")
+
+
 def _cameras_by_id(ids: Iterable[int]) -> dict[int, Camera]:
-    return {camera.pk: camera for camera in Camera.objects.filter(pk__in=set(ids)).select_related("unit")}
+    return {camera.pk: camera for camera in _cameras().filter(pk__in=set(ids))}
 
 
 @contextmanager
