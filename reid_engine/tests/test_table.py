@@ -18,6 +18,9 @@ from reid_engine.errors import BadConfig
 from reid_engine.models.build import REGISTRY
 from reid_engine.tests.test_training import TinyNet, paint
 from reid_engine.training import run, table
+from reid_engine.training.config import TrainConfig
+from reid_engine.training.run import train
+from reid_engine.training.table import read_plan
 
 OPTIONS = {
     "epochs": 2, "height": 32, "width": 16, "people_per_batch": 4, "crops_per_person": 3, "warmup_epochs": 1, "pad": 2,
@@ -107,3 +110,14 @@ def test_the_shipped_plans_are_valid_and_the_papers_is_the_papers() -> None:
                 assert (config.epochs, config.steps_at, config.lr, config.module_epochs) == (120, (40, 70), 3.5e-4, 60)
     with pytest.raises(BadConfig, match="paper, short"):
         table.read_plan("other")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", read_plan("gpu"))
+def test_every_run_of_the_gpu_plan_starts(name: str, pictures: Path, tmp_path: Path) -> None:
+    """Its own options but for size, length and weights that are not at hand: one epoch on the CPU, then a bundle."""
+    short = {"height": 32, "width": 16, "epochs": 1, "warmup_epochs": 0, "pad": 2, "module_epochs": 1}
+    short |= {"module_steps_at": (), "people_per_batch": 4, "crops_per_person": 2, "init": "", "threads": 1}
+    config = TrainConfig.from_dict({**read_plan("gpu")[name], **short, "data": str(pictures), "out": str(tmp_path)})
+    assert config.camera and config.coarse and config.epochs == 1
+    assert train(config).is_file()
