@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Collection
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
+from django.urls import path
 from django.utils.html import format_html
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -16,13 +22,20 @@ from django.utils.translation import gettext_lazy as _
 from citysearch.errors import ServiceError
 from citysearch.gallery import services
 from citysearch.gallery.access import crops_of, imports_of, is_administrator
-from citysearch.gallery.models import Crop, GalleryImport, ImportLine, Segment
+from citysearch.gallery.layouts import camera_map_read
+from citysearch.gallery.models import Crop, GalleryImport, Segment
 from citysearch.gallery.queries import crop_url, true_time
 from citysearch.gallery.reasons import ERASED, REASONS
+from citysearch.gallery.serializers import UPLOADED
+from citysearch.gallery.spool import spool_path
+from citysearch.gallery.work import import_work, refusals_by_reason, version_work
+from citysearch.research.access import may_read
+from citysearch.research.models import ModelVersion
 from units.access import cameras_of
 from units.models import Role
 
 ERASE_MAX = 2000
+LINES_SHOWN = 200
 
 
 class ReadOnly:
@@ -123,39 +136,110 @@ class CropAdmin(ReadOnly, admin.ModelAdmin):
         self.message_user(request, gettext("Erased: %(found)s.") % {"found": found}, level)
 
 
-class ImportLineInline(ReadOnly, admin.TabularInline):
-    model = ImportLine
-    fields = readonly_fields = ("line", "name", "reason", "message")
-    max_num = 0
+class UploadForm(forms.Form):
+    """An archive to import, and what its cameras are called."""
 
-    @admin.display(description=_("error"))
-    def reason(self, line: ImportLine) -> str:
-        return str(REASONS.get(line.code, line.code))
+    file = forms.FileField(label=_("file"))
+    layout = forms.ChoiceField(label=_("layout"), choices=UPLOADED, initial=GalleryImport.Layout.ZIP)
+    cameras = forms.CharField(
+        label=_("cameras"), required=False, widget=forms.Textarea({"rows": 2, "cols": 60}),
+        help_text=_(
+            "Only where the file has other names for them: CODE,CODE,... for the cameras 1, 2, ... of a research set "
+            "(the first by code unless given), or NAME=CODE,..."
+        ),
+    )  # fmt: skip
+
+    def __init__(self, codes: Collection[str], *args: Any) -> None:
+        super().__init__(*args)
+        self.codes = codes
+
+    def clean_cameras(self) -> dict[str, str]:
+        try:
+            return camera_map_read(self.cleaned_data["cameras"], self.codes)
+        except ServiceError as error:
+            raise forms.ValidationError(error.message) from error
 
 
 @admin.register(GalleryImport)
 class GalleryImportAdmin(ReadOnly, admin.ModelAdmin):
+    """Imports: one is added by uploading a file; its page shows how far it is, and what was refused."""
+
+    change_form_template = "admin/gallery/import.html"
     list_display = ["created_at", "layout", "source", "user", "state", "total", "added", "known", "refused"]
     list_filter = ["state", "layout"]
     list_select_related = ["user"]
-    inlines = [ImportLineInline]
     actions = ["index"]
-    fields = readonly_fields = (
-        "layout",
-        "source",
-        "user",
-        "state",
-        "total",
-        "added",
-        "known",
-        "refused",
-        "message",
-        "created_at",
-        "finished_at",
-    )
+    fields = readonly_fields = ("layout", "source", "user", "created_at", "finished_at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[GalleryImport]:
         return imports_of(request.user)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return is_administrator(request.user)
+
+    def get_urls(self) -> list[Any]:
+        pages = {"progress": self.progress_view, "refused": self.refused_view, "again": self.again_view}
+        guarded = self.admin_site.admin_view
+        return [
+            path(f"<int:pk>/{word}/", guarded(view), name=f"gallery_galleryimport_{word}")
+            for word, view in pages.items()
+        ] + super().get_urls()
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        codes = cameras_of(request.user, Role.ADMINISTRATOR).values_list("code", flat=True)
+        form = UploadForm(codes, request.POST or None, request.FILES or None)
+        if form.is_valid() and (row := self._uploaded(request, form)) is not None:
+            return redirect("admin:gallery_galleryimport_change", row.pk)
+        context = {
+            **self.admin_site.each_context(request), "opts": self.opts, "form": form, "title": _("Import crops"),
+            "media": self.media,
+        }  # fmt: skip
+        return TemplateResponse(request, "admin/gallery/upload.html", context)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        extra = {} if row is None else _import_context(row)
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **extra})
+
+    def progress_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """The bars alone, for the page that is open."""
+        row = get_object_or_404(self.get_queryset(request), pk=pk)
+        return TemplateResponse(request, "admin/work.html", {"works": import_work(row)})
+
+    def refused_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Every refused picture as CSV."""
+        row = get_object_or_404(self.get_queryset(request), pk=pk)
+        answer = HttpResponse(content_type="text/csv; charset=utf-8")
+        answer["Content-Disposition"] = f'attachment; filename="import-{row.pk}-refused.csv"'
+        table = csv.writer(answer)
+        table.writerow(["line", "name", "reason", "message"])
+        for line in row.lines.iterator():
+            name, message = (spreadsheet_safe(text) for text in (line.name, line.message))
+            table.writerow([line.line, name, line.code, message])
+        return answer
+
+    def again_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Run an import again that failed or was killed."""
+        row = get_object_or_404(self.get_queryset(request), pk=pk)
+        if request.method == "POST":
+            try:
+                services.import_rerun(row)
+            except ServiceError as error:
+                self.message_user(request, error.message, messages.ERROR)
+        return redirect("admin:gallery_galleryimport_change", row.pk)
+
+    def _uploaded(self, request: HttpRequest, form: UploadForm) -> GalleryImport | None:
+        given = form.cleaned_data
+        file = given["file"]
+        try:
+            return services.import_upload(file.name, file.chunks(), request.user, given["layout"], given["cameras"])
+        except ServiceError as error:
+            form.add_error("file", error.message)
+            return None
 
     @admin.action(description=_("Index now the cameras of the chosen imports"), permissions=["view"])
     def index(self, request: HttpRequest, chosen: QuerySet[GalleryImport]) -> None:
@@ -174,8 +258,33 @@ class SegmentAdmin(ReadOnly, admin.ModelAdmin):
     search_fields = ["=camera__code", "path"]
     fields = readonly_fields = ("camera", "model_version", "path", "rows", "sha256", "start", "end", "created_at")
 
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(self.version_view)
+        return [path("version/<int:pk>/", view, name="gallery_version_progress"), *super().get_urls()]
+
+    def version_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """How far the indexing with a model version is; the page of model versions shows it."""
+        if not may_read(request.user):
+            raise PermissionDenied
+        version = get_object_or_404(ModelVersion, pk=pk)
+        return TemplateResponse(request, "admin/work.html", {"works": [version_work(version)]})
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Segment]:
         return super().get_queryset(request).filter(camera__in=cameras_of(request.user, Role.ADMINISTRATOR).order_by())
+
+
+def _import_context(row: GalleryImport) -> dict[str, Any]:
+    lines = [(line, REASONS.get(line.code, line.code)) for line in row.lines.all()[:LINES_SHOWN]]
+    return {
+        "works": import_work(row), "lines": lines, "reasons": refusals_by_reason(row),
+        "hidden": max(0, row.refused - len(lines)), "unfinished": row.finished_at is None,
+        "may_run_again": row.state == GalleryImport.State.FAILED and spool_path(row.pk).exists(),
+    }  # fmt: skip
+
+
+def spreadsheet_safe(text: str) -> str:
+    """Text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
 def _picture(crop: Crop, height: int) -> str:

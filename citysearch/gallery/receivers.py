@@ -15,8 +15,8 @@ def unindexed_answer(sender: Any, version: ModelVersion, **kwargs: Any) -> int:
     return max(0, counts["crops"] - counts["indexed"])
 
 
-def index_answer(sender: Any, version: ModelVersion, **kwargs: Any) -> None:
-    version_index_request(version)
+def index_answer(sender: Any, version: ModelVersion, activate: bool = False, **kwargs: Any) -> None:
+    version_index_request(version, activate)
 
 
 def connect() -> None:

@@ -6,8 +6,10 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
-from django.utils.translation import gettext
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from citysearch.errors import ServiceError
@@ -19,12 +21,15 @@ from reid_engine.errors import ReidError
 
 @admin.register(ModelVersion)
 class ModelVersionAdmin(admin.ModelAdmin):
-    """Registered by command only; nothing here can be typed over."""
+    """Registered by command only; nothing here can be typed over. Lists and pages show how far indexing is."""
 
-    list_display = ["name", "state", "backbone", "dim", "rank1", "mean_ap", "mean_inp", "created_at", "activated_at"]
+    change_list_template = "admin/research/versions.html"
+    change_form_template = "admin/research/version.html"
+
+    list_display = ["name", "state", "indexing", "backbone", "dim", "rank1", "mean_ap", "mean_inp", "activated_at"]
     list_filter = ["state", "backbone"]
     search_fields = ["name", "sha256"]
-    actions = ["activate", "index"]
+    actions = ["activate", "index", "index_and_activate"]
     fields = readonly_fields = (
         "name",
         "state",
@@ -33,13 +38,18 @@ class ModelVersionAdmin(admin.ModelAdmin):
         "rank1",
         "mean_ap",
         "mean_inp",
-        "unindexed",
         "sha256",
         "bundle",
         "metrics",
         "created_at",
         "activated_at",
     )
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        extra = {"may_activate": self.has_activate_permission(request), **(extra_context or {})}
+        return super().change_view(request, object_id, form_url, extra)
 
     @admin.display(description=_("Rank-1"))
     def rank1(self, version: ModelVersion) -> str:
@@ -53,9 +63,20 @@ class ModelVersionAdmin(admin.ModelAdmin):
     def mean_inp(self, version: ModelVersion) -> str:
         return _percent(version, "mean_inp")
 
-    @admin.display(description=_("crops not indexed"))
-    def unindexed(self, version: ModelVersion) -> int:
-        return unindexed_crops(version)
+    @admin.display(description=_("gallery"))
+    def indexing(self, version: ModelVersion) -> str:
+        """How much of the gallery has features of this version; it moves where a page's script keeps it fresh."""
+        address = reverse("admin:gallery_version_progress", args=[version.pk])
+        missing = unindexed_crops(version)
+        if not missing:
+            return gettext("complete")
+        words = ngettext("%(count)d crop without features", "%(count)d crops without features", missing)
+        shown = words % {"count": missing}
+        if version.state in (ModelVersion.State.INDEXING, ModelVersion.State.ACTIVE):
+            return format_html(
+                '<div class="work-cell" data-progress="{}"><div class="work">{}</div></div>', address, shown
+            )
+        return shown
 
     @admin.action(description=_("Activate the chosen model version"), permissions=["activate"])
     def activate(self, request: HttpRequest, chosen: QuerySet[ModelVersion]) -> None:
@@ -73,9 +94,18 @@ class ModelVersionAdmin(admin.ModelAdmin):
     def index(self, request: HttpRequest, chosen: QuerySet[ModelVersion]) -> None:
         version = self._single(request, chosen)
         if version is not None:
-            services.model_index(version)
-            text = gettext("The gallery is being indexed with %(name)s.") % {"name": version.name}
-            self.message_user(request, text, messages.SUCCESS)
+            self._index(request, version, activate=False)
+
+    @admin.action(description=_("Index, and activate as soon as the gallery is complete"), permissions=["activate"])
+    def index_and_activate(self, request: HttpRequest, chosen: QuerySet[ModelVersion]) -> None:
+        version = self._single(request, chosen)
+        if version is not None:
+            self._index(request, version, activate=True)
+
+    def _index(self, request: HttpRequest, version: ModelVersion, activate: bool) -> None:
+        services.model_index(version, activate)
+        text = gettext("The gallery is being indexed with %(name)s.") % {"name": version.name}
+        self.message_user(request, text, messages.SUCCESS)
 
     def _single(self, request: HttpRequest, chosen: QuerySet[ModelVersion]) -> ModelVersion | None:
         if chosen.count() == 1:

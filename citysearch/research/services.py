@@ -69,11 +69,14 @@ def model_activate(version: ModelVersion, anyway: bool = False) -> ModelVersion:
     return version
 
 
-def model_index(version: ModelVersion) -> None:
-    """Ask the gallery, after commit, for the features still missing; an active version stays active meanwhile."""
+def model_index(version: ModelVersion, activate: bool = False) -> None:
+    """Ask the gallery, after commit, for the features still missing; an active version stays active meanwhile.
+
+    With `activate` the version is switched to at once when the gallery is complete.
+    """
     waiting = (State.REGISTERED, State.READY)
     ModelVersion.objects.filter(pk=version.pk, state__in=waiting).update(state=State.INDEXING)
-    transaction.on_commit(lambda: index_wanted.send(ModelVersion, version=version))
+    transaction.on_commit(lambda: index_wanted.send(ModelVersion, version=version, activate=activate))
 
 
 def model_indexed(version: ModelVersion) -> bool:

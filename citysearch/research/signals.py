@@ -6,5 +6,6 @@ from django.dispatch import Signal
 
 # Receivers take `version` and return how many crops have no features made by it.
 unindexed_asked = Signal()
-# Receivers take `version` and queue the extraction of the missing features; they call model_indexed when done.
+# Receivers take `version` and `activate`, and queue the extraction of the missing features; they call model_indexed
+# when done and then, if asked to, model_activate.
 index_wanted = Signal()

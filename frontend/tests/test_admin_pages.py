@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
+from citysearch.gallery.models import Crop, GalleryImport
+from citysearch.research.models import ModelVersion
+from citysearch.searches.tests import cast
 from frontend.tests.conftest import PATIENCE_MS
 from frontend.tests.test_accessibility import in_both_schemes
 from units.models import Camera
@@ -69,3 +74,55 @@ def test_a_camera_file_is_looked_at_on_the_map_and_then_imported(
     page.click(".import-confirm input[type=submit]")
     page.wait_for_selector(".messagelist .success")
     assert Camera.objects.count() == 6 and Camera.objects.get(code="cam-1").clock_offset_s == 30
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_an_import_is_uploaded_and_its_bar_moves_until_the_report_is_there(
+    gallery: list[Any],
+    visit: Callable[..., Any],
+    screenshot: Callable[[str], None],
+    tmp_path: Any,
+    queue: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    language: str,
+) -> None:
+    monkeypatch.setattr("celery.app.task.Task.apply_async", lambda task, args, **options: None)
+    with zipfile.ZipFile(tmp_path / "day.zip", "w") as archive:
+        archive.writestr("cam-1/20240501T120000.png", cast.photo_of(9))
+    page = visit("/admin/gallery/galleryimport/add/", language)
+    assert not in_both_schemes(page)
+    screenshot("form")
+    page.set_input_files("input[type=file]", tmp_path / "day.zip")
+    page.click(".upload-form input[type=submit]")
+    page.wait_for_url("**/change/")
+    rows = GalleryImport.objects.all()
+    rows.update(state="running", total=40)
+    for done in (8, 16):
+        rows.update(added=done)
+        page.wait_for_selector(f".work[data-done='{done}']")
+    page.wait_for_selector(".work-left:not(:empty)")
+    screenshot("running")
+    rows.update(added=36, known=3, refused=1, state="done", finished_at=timezone.now())
+    rows.get().lines.create(line=7, name="cam-1/broken.jpg", code="truncated", message="cut at byte 900")
+    Crop.objects.filter(camera=gallery[0]).update(gallery_import=rows.get())
+    page.wait_for_selector(".work-report")
+    screenshot("report")
+    assert page.locator(".work[data-ended]").count() == 2 and not in_both_schemes(page)
+
+
+def test_the_bar_of_a_model_version_moves_in_the_list_and_on_its_page(
+    gallery: list[Any], visit: Callable[..., Any], screenshot: Callable[[str], None]
+) -> None:
+    version = cast.make_version("next", "indexing", "e" * 64)
+    page = visit("/admin/research/modelversion/")
+    page.wait_for_selector(".work-cell .work[data-done='0'][data-total='36']")
+    cast.index(gallery[:2], version)
+    page.wait_for_selector(".work-cell .work[data-done='18']")
+    screenshot("list")
+    assert not in_both_schemes(page)
+    page = visit(f"/admin/research/modelversion/{version.pk}/change/")
+    page.wait_for_selector(".work[data-done='18']")
+    screenshot("page")
+    cast.index(gallery, version)
+    ModelVersion.objects.filter(pk=version.pk).update(state="ready")
+    page.wait_for_selector(".work[data-ended]")
