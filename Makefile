@@ -39,6 +39,10 @@ documents: $(VENV)/.development
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks all
 
+# docs/screens/: every state of the search page, both languages, desk and phone; builds the demo city once below var/.
+screens: $(VENV)/.development
+	$(BIN)/python -m frontend.tests.screens
+
 $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV) || { .ci/apt python3-venv && $(PYTHON) -m venv $(VENV); }
 	@$(BIN)/pip install --quiet --upgrade pip

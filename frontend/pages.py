@@ -321,11 +321,25 @@ def unit_data(unit: Unit) -> dict[str, Any]:
         "unit": unit,
         "counts": gallery_counts([unit], active_model())[unit.pk],
         "offline": sum(n for status, n in context["cameras"].items() if status in CameraStatus.values[1:]),
-        "indicators": context["indicators"],
+        "indicators": _latest(context["indicators"]),
         "series": series,
         "series_from": min(times, default=None),
         "series_to": max(times, default=None),
     }
+
+
+def _latest(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each indicator's newest value; `change` is the share by which it differs from the one before."""
+    by_name: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        by_name.setdefault(row["indicator"], []).append(row)
+    return [newest | {"change": _change(newest, *earlier)} for newest, *earlier in by_name.values()]
+
+
+def _change(newest: dict[str, Any], *earlier: dict[str, Any]) -> float | None:
+    if not earlier or not earlier[0]["value"]:
+        return None
+    return float(newest["value"] / earlier[0]["value"] - 1)
 
 
 def _series(row: dict[str, Any]) -> dict[str, Any]:

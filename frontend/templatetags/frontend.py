@@ -60,6 +60,13 @@ def odds(likelihood: float) -> str:
 
 
 @register.filter
+def change(share: float) -> str:
+    """+1.5%, −0.3%, or ±0% of a value against the one before."""
+    sign = "±" if abs(share) < 0.0005 else "+" if share > 0 else "−"
+    return f"{sign}{number_format(round(abs(share) * 100, 1), use_l10n=True)}%"
+
+
+@register.filter
 def seconds(value: float | None) -> str:
     """0.8 s, 42 s, 3 min 05 s."""
     if value is None:

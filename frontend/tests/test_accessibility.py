@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from citysearch.searches.models import Search
+from citysearch.searches.tests import cast
+
 pytestmark = [pytest.mark.django_db(transaction=True)]
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 GRAVE = ("serious", "critical")
@@ -88,3 +91,71 @@ def test_the_list_of_searches_and_a_unit_have_no_serious_fault(
     assert not in_both_schemes(page)
     page.goto(f"{live_server.url}/units/{finished.unit_id}/")
     assert not in_both_schemes(page)
+
+
+def see(page: Any, state: str) -> None:
+    page.wait_for_selector(f'#main[data-state="{state}"]', state="attached")
+
+
+def test_no_state_of_a_search_has_a_serious_fault(
+    people: Any, start: Any, queue: Any, log_in: Any, live_server: Any, city: Any, gallery: list[Any]
+) -> None:
+    page = log_in("operator")
+    page.get_by_role("button", name="Search", exact=True).click()
+    page.locator("#photos-error").wait_for()
+    found = {"blocked": in_both_schemes(page)}
+    search = start(people, city)
+    page.goto(f"{live_server.url}/search/{search.pk}")
+    see(page, "queued")
+    found["queued"] = in_both_schemes(page)
+    queue.step()
+    see(page, "running")
+    found["running"] = in_both_schemes(page)
+    queue.step()
+    page.locator(".hit-item").first.wait_for()
+    found["partial"] = in_both_schemes(page)
+    queue.run()
+    see(page, "done")
+    cast.walk(gallery[:1], (7,))
+    cast.index(gallery[:1], search.model_version)
+    page.get_by_text("The gallery or the model has changed since this search.").wait_for()
+    page.get_by_role("button", name="Stops", exact=True).click()
+    page.locator(".gap-button").first.click()
+    page.get_by_label("Show where the last sighting may lead").check()
+    page.locator("#reach-result p").first.wait_for()
+    found["stale"] = in_both_schemes(page)
+    error = {"code": "store_corrupt", "stage": "match", "message": "segment 3", "kept": 0}
+    Search.objects.filter(pk=search.pk).update(state="failed", stage="match", error=error)
+    see(page, "failed")
+    found["failed"] = in_both_schemes(page)
+    stranger = start(people, city, person=50)
+    queue.run()
+    page.goto(f"{live_server.url}/search/{stranger.pk}")
+    page.get_by_text("Probably not in this gallery.").wait_for()
+    found["none"] = in_both_schemes(page)
+    assert not {state: faults for state, faults in found.items() if faults}
+
+
+def test_drawing_guide_and_refusal_have_no_serious_fault(
+    people: Any, log_in: Any, administrator: Any, desk: Any
+) -> None:
+    page = log_in("operator")
+    page.wait_for_selector("#map[data-unit=top]", state="attached")
+    page.get_by_role("button", name="Show me around").first.click()
+    found = {"guide": in_both_schemes(page)}
+    page.keyboard.press("Escape")
+    page.locator("#conditions summary").click()
+    page.get_by_role("button", name="While it rained").click()
+    page.get_by_role("button", name="Draw an area to search in").click()
+    for key in ("Enter", "ArrowLeft", "Enter", "ArrowDown", "Enter"):
+        page.keyboard.press(key)
+        page.wait_for_timeout(350)
+    found["drawing"] = in_both_schemes(page)
+    page.keyboard.press("f")
+    page.locator(".leaflet-editing-icon").first.wait_for()
+    found["drawn"] = in_both_schemes(page)
+    desk.context.clear_cookies()
+    page = log_in("administrator")
+    page.get_by_role("heading", name="Your account cannot search").wait_for()
+    found["refused"] = in_both_schemes(page)
+    assert not {name: faults for name, faults in found.items() if faults}

@@ -39,6 +39,12 @@ def test_of_a_name_in_two_languages_each_reader_sees_the_own_one(name: str, engl
         assert place(name) == chinese
 
 
+def test_a_change_has_its_sign() -> None:
+    from frontend.templatetags.frontend import change
+
+    assert [change(share) for share in (0.0152, -0.003, 0.0001)] == ["+1.5%", "−0.3%", "±0.0%"]
+
+
 def test_spans_of_time_are_short_and_exact_enough() -> None:
     assert [seconds(value) for value in (0.84, 9.96, 42.4, 185)] == ["0.8 s", "10 s", "42 s", "3 min 05 s"]
 

@@ -118,12 +118,19 @@ function onEdit() {
   set("area", rings.length === 1 ? { type: "Polygon", coordinates: rings[0] } : { type: "MultiPolygon", coordinates: rings });
 }
 
-export const bounds = () => layer.getBounds();
+/** Leaflet.draw's corners are dragged by mouse or finger alone; to the keyboard they are no buttons: it has the cross. */
+function quietCorners() {
+  for (const corner of map.getPanes().markerPane.querySelectorAll(".leaflet-mouse-marker, .area-corner, .leaflet-editing-icon")) {
+    corner.removeAttribute("role");
+    corner.removeAttribute("tabindex");
+  }
+}
 
 export function start() {
   // Leaflet.draw asks by the old name, of which Leaflet warns.
   L.Polyline._flat = L.LineUtil.isFlat;
   map.createPane(PANE).style.zIndex = 410;
+  new MutationObserver(quietCorners).observe(map.getPanes().markerPane, { childList: true });
   layer.addTo(map);
   map.on(L.Draw.Event.CREATED, onCreated);
   map.getContainer().addEventListener("keydown", onKey, true);
