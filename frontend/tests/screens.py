@@ -94,9 +94,9 @@ class Studio:
         self.page.wait_for_selector(f'#main[data-state="{state}"]', state="attached")
 
     def keep(self, name: str) -> None:
-        """The page as it stands, at both sizes."""
-        for size, viewport in SIZES.items():
-            self.page.set_viewport_size(viewport)  # type: ignore[arg-type]
+        """The page as it stands, on a phone and on a desk."""
+        for size in ("390", "1440"):
+            self.page.set_viewport_size(SIZES[size])  # type: ignore[arg-type]
             self.page.wait_for_timeout(QUIET_MS)
             shrunk(self.page.screenshot(), FOLDER / f"{name}-{self.language}-{size}.png")
 
@@ -170,9 +170,6 @@ def from_queue_to_end(studio: Studio) -> None:
     studio.keep("partial")
     studio.queue.run()
     studio.wait("done")
-    studio.page.locator(".stop-marker span").first.wait_for()
-    studio.page.set_viewport_size(SIZES["1440"])  # type: ignore[arg-type]
-    studio.page.reload()
     studio.page.locator(".stop-marker span").first.wait_for()
     studio.page.wait_for_timeout(QUIET_MS)
     shrunk(studio.page.screenshot(), FOLDER / ("search.png" if studio.language == "en" else "search-zh.png"))
