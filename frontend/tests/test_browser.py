@@ -779,3 +779,35 @@ def test_the_first_five_minutes_are_explained_on_the_page(stage: Any, log_in: An
     page.locator("#help").get_by_role("button", name="Show me around").click()
     page.keyboard.press("Escape")
     assert guide.is_hidden()
+
+
+def test_twenty_thousand_cameras_are_bubbles_that_open_as_one_comes_closer(
+    stage: Any, log_in: Any, screenshot: Any
+) -> None:
+    import random
+
+    dice = random.Random(7)
+    fields = {"unit": 1, "unit_name": "", "status": "online", "heading": 0, "field_of_view": 90, "view_radius_m": 30}
+    features = [
+        {
+            "type": "Feature",
+            "geometry": {"type": "Point", "coordinates": [120 + dice.random() * 0.04, 30 + dice.random() * 0.02]},
+            "properties": {"id": number, "code": f"c{number}", "name": f"Camera {number}", **fields},
+        }
+        for number in range(20_000)
+    ]
+    collection = {"type": "FeatureCollection", "features": features}
+    page = log_in("operator")
+    page.route("**/api/v1/cameras/geojson/**", lambda route: route.fulfill(json=collection))
+    page.reload()
+    bubbles = page.locator(".camera-cluster span")
+    bubbles.first.wait_for()
+    counts = [int(text.replace(",", "")) for text in bubbles.all_inner_texts()]
+    assert sum(counts) > 19_900 and len(counts) < 200, "all but a few are in bubbles"
+    screenshot("many-cameras")
+    before = page.evaluate("document.querySelector('.leaflet-control-scale-line').textContent")
+    bubbles.nth(len(counts) // 2).click()
+    until(page, "old => document.querySelector('.leaflet-control-scale-line').textContent !== old", before)
+    until(page, "() => document.querySelectorAll('.camera-cluster span').length < 200")
+    closer = [int(text.replace(",", "")) for text in bubbles.all_inner_texts()]
+    assert max(closer) < max(counts)
