@@ -52,6 +52,7 @@ INSTALLED_APPS = [
     "citysearch.research",
     "citysearch.gallery",
     "citysearch.searches",
+    "citysearch.cases",
     "citysearch.demo",
     "frontend",
 ]
@@ -232,6 +233,8 @@ ENGINE_THREADS = env_int("ENGINE_THREADS", 2, 1, 256)
 STORE_DIR = VAR_DIR / "features"
 SEARCH_LIMIT = env_int("SEARCH_LIMIT", 2000, 20, 20000)
 RETENTION_DAYS = env_int("RETENTION_DAYS", 30, 1, 3650)
+# How long a signed address of an original picture is good.
+ORIGINAL_SECONDS = env_int("ORIGINAL_SECONDS", 300, 10, 86400)
 PMTILES = env_file("PMTILES", b"PMTiles", "PMTiles")
 DEMO_PASSWORD = env_str("DEMO_PASSWORD", "")
 

@@ -11,6 +11,7 @@ api_v1 = [
     path("", include("citysearch.research.urls")),
     path("", include("citysearch.gallery.urls")),
     path("", include("citysearch.searches.urls")),
+    path("", include("citysearch.cases.urls")),
 ]
 
 urlpatterns = [

@@ -17,7 +17,10 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
+from citysearch.cases.services import evidence_print
 from citysearch.demo.queries import sample_photos
+from citysearch.gallery.models import Crop
+from citysearch.gallery.originals import original_address
 from citysearch.gallery.queries import crop_url, gallery_counts
 from citysearch.research.queries import active_model
 from citysearch.searches.access import SEARCHERS, searches_of
@@ -220,6 +223,18 @@ def _nothing(search: Search, run: dict[str, Any], user: User) -> dict[str, Any]:
         if search.area
         else ancestors(search.unit).filter(pk__in=units_of(user, *SEARCHERS)).last(),
         "has_period": bool(search.period_from or search.period_to or search.conditions),
+    }
+
+
+def evidence_page(user: User, search: Search) -> dict[str, Any]:
+    """The evidence as the export's report shows it, with originals by signed addresses. Raises Conflict without any."""
+    pieces, entry = evidence_print(search, user)
+    crops = {crop.pk: crop for crop in Crop.objects.filter(pk__in=[piece["crop"] for piece in pieces])}
+    return {
+        "search": search_state(search),
+        "entry": entry,
+        "photos": [photo_url(photo) for photo in search.photos.all()],
+        "pieces": [piece | {"source": original_address(crops[piece["crop"]], user)[0]} for piece in pieces],
     }
 
 

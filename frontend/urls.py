@@ -16,6 +16,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("strings.js", JavaScriptCatalog.as_view(), name="javascript-catalog"),
     path("search/<uuid:pk>", views.search, name="search"),
     path("search/<uuid:pk>/status", views.search_status, name="search-status"),
+    path("search/<uuid:pk>/evidence", views.evidence, name="search-report"),
     path("searches/", views.searches, name="searches"),
     path("basemap.pmtiles", tiles.basemap_tiles, name="basemap-tiles"),
     path("units/<int:pk>/", views.unit, name="unit"),

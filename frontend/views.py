@@ -17,6 +17,7 @@ from django.templatetags.static import static
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from citysearch.errors import Conflict
 from frontend import pages
 from units.access import get_unit_or_404
 
@@ -74,6 +75,20 @@ def search_status(request: HttpRequest, pk: UUID) -> HttpResponse:
     if not run["live"] and run["revision"] == request.GET.get("revision"):
         return HttpResponse(status=204)
     return render(request, "frontend/parts/status.html", {"run": run})
+
+
+@login_required
+@require_safe
+def evidence(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The evidence of a search on a page that can be printed."""
+    found = pages.search_or_404(request.user, pk)
+    try:
+        context = pages.evidence_page(request.user, found)
+    except Conflict:
+        return redirect("search", pk=pk)
+    response = render(request, "cases/report.html", context)
+    response["Cache-Control"] = "no-store"
+    return response
 
 
 @login_required

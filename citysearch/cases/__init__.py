@@ -1,1 +1,1 @@
-"""Purpose, case, audit log and export: comes later; its place is here, above searches."""
+"""What becomes of a search in a case: the log that cannot be edited unnoticed, evidence, its export."""

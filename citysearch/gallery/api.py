@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.db.models import QuerySet
@@ -10,7 +11,7 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response, patch_cache_control
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework import mixins, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.negotiation import BaseContentNegotiation
@@ -26,6 +27,7 @@ from citysearch.gallery import files, queries, services
 from citysearch.gallery.access import crops_of, get_crop_or_404, imports_of, is_administrator
 from citysearch.gallery.layouts import camera_map_read
 from citysearch.gallery.models import Crop, GalleryImport
+from citysearch.gallery.originals import original_check
 from citysearch.gallery.serializers import (
     CropQuerySerializer,
     CropSerializer,
@@ -45,6 +47,13 @@ NOT_FOUND = OpenApiResponse(GalleryProblemSerializer, description="No such thing
 REFUSED = OpenApiResponse(GalleryProblemSerializer, description="What was wrong, by field.")
 CONFLICT = OpenApiResponse(GalleryProblemSerializer, description="It is not in a state for this.")
 DISK_FULL = OpenApiResponse(GalleryProblemSerializer, description="The disk is full; what was committed is kept.")
+PICTURES: dict[Any, Any] = {
+    (200, "image/jpeg"): OpenApiTypes.BINARY,
+    (200, "image/png"): OpenApiTypes.BINARY,
+    (200, "image/webp"): OpenApiTypes.BINARY,
+    304: OpenApiResponse(description="The caller has it already (If-None-Match)."),
+    404: NOT_FOUND,
+}
 # Long enough for a page that redraws itself, short enough that an erased picture is soon gone from a browser.
 PICTURE_SECONDS = 300
 
@@ -114,30 +123,45 @@ class CropViewSet(mixins.RetrieveModelMixin, viewsets.GenericViewSet):
 
 
 class CropImageView(APIView):
-    """The picture of a crop, byte for byte as it came in."""
+    """The picture of a crop, byte for byte as it came in, by a signed address (gallery.originals)."""
 
     content_negotiation_class = AnyAccept
 
     @extend_schema(
-        summary="The picture of a crop",
-        responses={
-            (200, "image/jpeg"): OpenApiTypes.BINARY,
-            (200, "image/png"): OpenApiTypes.BINARY,
-            (200, "image/webp"): OpenApiTypes.BINARY,
-            304: OpenApiResponse(description="The caller has it already (If-None-Match)."),
-            404: NOT_FOUND,
-        },
+        summary="The original picture of a crop, by a signed address that expires",
+        description="`POST /api/v1/searches/{id}/hits/{crop}/original/` gives the address.",
+        parameters=[OpenApiParameter("signature", str, description="Bound to crop and reader.")],
+        responses=PICTURES | {403: OpenApiResponse(GalleryProblemSerializer, description="The address has expired.")},
     )
     def get(self, request: Request, pk: int) -> HttpResponseBase:
         crop = get_crop_or_404(request.user, pk)
-        etag = f'"{crop.sha256}"'
-        response: HttpResponseBase | None = get_conditional_response(request._request, etag=etag)
-        response = response or HttpResponse(_picture(crop), content_type=files.picture_type(crop.image))
-        response["ETag"] = etag
-        response["X-Content-Type-Options"] = "nosniff"
-        response["Content-Disposition"] = f'inline; filename="crop-{crop.pk}{files.suffix_of(crop.image)}"'
-        patch_cache_control(response, private=True, max_age=PICTURE_SECONDS)
-        return response
+        original_check(crop, request.user, request.query_params.get("signature", ""))
+        return _picture_response(request, crop, "original", lambda: _picture(crop))
+
+
+class CropThumbnailView(APIView):
+    """The picture of a crop, small; drawn anew each time, for a copy on the server would have to be erased too."""
+
+    content_negotiation_class = AnyAccept
+
+    @extend_schema(summary="A small picture of a crop", responses=PICTURES)
+    def get(self, request: Request, pk: int) -> HttpResponseBase:
+        crop = get_crop_or_404(request.user, pk)
+        return _picture_response(request, crop, "small", lambda: files.thumbnail_of(_picture(crop)))
+
+
+def _picture_response(request: Request, crop: Crop, form: str, read: Callable[[], bytes]) -> HttpResponseBase:
+    """A picture the browser may keep for a while, or 304 where it has it already."""
+    etag = f'"{crop.sha256}-{form}"'
+    response: HttpResponseBase | None = get_conditional_response(request._request, etag=etag)
+    if response is None:
+        data = read()
+        response = HttpResponse(data, content_type=files.picture_type(f"x{files.suffix_by(data)}"))
+    response["ETag"] = etag
+    response["X-Content-Type-Options"] = "nosniff"
+    response["Content-Disposition"] = f'inline; filename="crop-{crop.pk}{files.suffix_of(crop.image)}"'
+    patch_cache_control(response, private=True, max_age=PICTURE_SECONDS)
+    return response
 
 
 class CameraCropsView(APIView):

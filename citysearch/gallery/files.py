@@ -22,10 +22,12 @@ from django.utils.translation import gettext as _
 
 from citysearch.errors import Unavailable
 from reid_engine.errors import StoreFull
+from reid_engine.photo import encode_jpeg, load_crop
 
 FOLDER = "crops"
 PARTIAL = ".part"
 SWEEP_AGE_S = 3600.0
+THUMBNAIL, THUMBNAIL_QUALITY = (128, 256), 85
 CONTENT_TYPES = {".jpg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
@@ -43,7 +45,7 @@ def sha256_of(data: bytes) -> str:
 
 def picture_write(camera_id: int, data: bytes) -> str:
     """Put the bytes of a crop in place and return the path below the media folder; raises DiskFull, leaving nothing."""
-    name = f"{sha256_of(data)[:40]}-{secrets.token_hex(4)}{_suffix(data)}"
+    name = f"{sha256_of(data)[:40]}-{secrets.token_hex(4)}{suffix_by(data)}"
     path = f"{FOLDER}/{camera_id}/{name[:2]}/{name}"
     final = picture_path(path)
     partial = final.with_name(f".{name}{PARTIAL}")
@@ -76,6 +78,15 @@ def picture_path(image: str) -> Path:
 def picture_read(image: str) -> bytes:
     """The bytes exactly as they came in. Raises FileNotFoundError when somebody removed the file."""
     return picture_path(image).read_bytes()
+
+
+def thumbnail_of(data: bytes) -> bytes:
+    """The picture at most 128x256 as a JPEG; its own bytes where it is no larger. Raises BadPhoto for a damaged one."""
+    image = load_crop(data)
+    if image.width <= THUMBNAIL[0] and image.height <= THUMBNAIL[1]:
+        return data
+    image.thumbnail(THUMBNAIL)
+    return encode_jpeg(image, THUMBNAIL_QUALITY)
 
 
 def picture_type(image: str) -> str:
@@ -158,7 +169,8 @@ def _sync_file_system(handle: int) -> None:
         raise OSError(number, os.strerror(number))
 
 
-def _suffix(data: bytes) -> str:
+def suffix_by(data: bytes) -> str:
+    """The suffix of a picture's format, by its first bytes."""
     if data.startswith(b"\x89PNG"):
         return ".png"
     return ".webp" if data[8:12] == b"WEBP" else ".jpg"

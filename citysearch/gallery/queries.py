@@ -104,8 +104,8 @@ def crops_locked(ids: Iterable[int]) -> set[int]:
 
 
 def crop_url(crop: Crop | int) -> str:
-    """The address of a crop's picture; who may see it is checked there."""
-    return reverse("crop-image", args=[crop if isinstance(crop, int) else crop.pk])
+    """The address of a crop's small picture; who may see it is checked there."""
+    return reverse("crop-thumbnail", args=[crop if isinstance(crop, int) else crop.pk])
 
 
 def true_time(crop: Crop) -> datetime:

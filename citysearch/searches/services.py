@@ -25,6 +25,7 @@ from citysearch.searches.areas import Area, area_checked, area_unit
 from citysearch.searches.models import Search, Verdict
 from citysearch.searches.photos import CheckedPhoto, photos_again, photos_check, photos_remove, photos_store
 from citysearch.searches.refusals import ERROR_WORDS, SearchRefused
+from citysearch.searches.signals import search_started, verdicts_given
 from citysearch.searches.states import CLOSED, OPEN, STALE_AFTER, State, lost, search_fail, search_move
 from reid_engine.photo import Box
 from units.access import User, has_role
@@ -116,6 +117,7 @@ def verdicts_add(search: Search, user: User, verdicts: Iterable[tuple[int, str]]
         rows = Verdict.objects.bulk_create(
             Verdict(search=search, crop_id=crop, value=value, user_id=user_pk(user)) for crop, value in given
         )
+        verdicts_given.send(Verdict, search=search, user=user, rows=rows)
         search_move(search.pk, CLOSED, heartbeat_at=timezone.now(), attempts=0)
         transaction.on_commit(lambda: _hand_over_verdicts(search.pk))
     return rows
@@ -199,6 +201,7 @@ def _search_create(
         with transaction.atomic():
             search.save(force_insert=True)
             photos_store(search, checked)
+            search_started.send(Search, search=search, user=user)
             # Robust: the search is stored by then; what cannot be handed over is taken up later.
             transaction.on_commit(lambda: _hand_over(tasks.search_run, search.pk), robust=True)
     except Exception as error:

@@ -15,6 +15,7 @@ from citysearch.searches.tests import cast
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
 PATIENCE_S = 60
+CROPS = "/api/v1/crops/"
 PHONE = {"width": 390, "height": 844}
 
 
@@ -391,11 +392,12 @@ def test_every_crop_of_a_sighting_is_turned_to_on_the_card_and_confirmed_by_itse
     page.keyboard.press("y")
     said(page, "Confirmed.")
     second = search.verdicts.get().crop
-    assert card.locator(".crop-picture").get_attribute("src").endswith(f"/{second.pk}/image/"), "the crop looked at"
+    assert card.locator(".crop-picture").get_attribute("src").endswith(f"/{second.pk}/thumbnail/"), "the crop looked at"
 
     page.keyboard.press(" ")
     page.locator("#compare[open]").wait_for()
-    assert page.locator("#compare-crop").get_attribute("src").endswith(f"/{second.pk}/image/")
+    original = f"{CROPS}{second.pk}/image/?signature="
+    until(page, "start => document.getElementById('compare-crop').getAttribute('src').startsWith(start)", original)
     page.keyboard.press("c")
     until(page, "document.querySelector('#compare-burst button:nth-child(3)').ariaPressed === 'true'")
     page.keyboard.press("Escape")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -77,3 +78,120 @@ def test_a_whole_scene_gets_a_box_by_itself_by_choice_or_by_hand(
     page.wait_for_selector('#main[data-state="done"]')
     page.reload()
     until(page, "[...document.querySelectorAll('.photo img')].filter(i => i.src.startsWith('blob:')).length === 2")
+
+
+@pytest.fixture
+def opened(stage: Any, finished: Any, log_in: Any, live_server: Any) -> Any:
+    """The page of a finished search, ready for keys."""
+    page = log_in("operator")
+    page.goto(f"{live_server.url}/search/{finished.pk}")
+    page.locator(".hit-item .hit").nth(3).wait_for()
+    return page
+
+
+def test_evidence_is_kept_by_a_key_seen_by_a_colleague_exported_and_printed(
+    opened: Any, finished: Any, supervisor: Any, tmp_path: Path, screenshot: Any
+) -> None:
+    from django.core.management import call_command
+
+    from citysearch.cases.models import LogEntry
+    from citysearch.cases.services import evidence_add
+
+    page = opened
+    page.keyboard.press("e")
+    said(page, "Choose a hit first: J takes the next one.")
+    page.keyboard.press("j")
+    page.keyboard.press("e")
+    said(page, "Added to the evidence.")
+    page.locator("[data-act=keep][aria-pressed=true]").wait_for()
+    page.keyboard.press("e")
+    said(page, "Taken from the evidence.")
+    page.keyboard.press("j")
+    page.keyboard.press("e")
+    said(page, "Added to the evidence.")
+    last = page.locator(".hit-item").nth(3).get_attribute("data-key")
+    evidence_add(finished, int(last), supervisor)
+
+    page.get_by_role("button", name="Evidence 1").click()
+    page.locator("#evidence-list", has_text="added by supervisor").wait_for()
+    screenshot("evidence")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export as a ZIP").click()
+    download.value.save_as(tmp_path / "case.zip")
+    call_command("verify_export", tmp_path / "case.zip", verbosity=0)
+    with page.context.expect_page() as paper:
+        page.get_by_role("link", name="Page for printing").click()
+    paper.value.get_by_text("Appearance match, not an identification.").wait_for()
+    until(paper.value, "[...document.images].length === 3 && [...document.images].every(one => one.naturalWidth > 0)")
+    actions = list(LogEntry.objects.order_by("id").values_list("action", flat=True))
+    assert actions == ["search", "keep", "drop", "keep", "keep", "export", "print"]
+
+
+def test_a_hit_is_enlarged_to_its_original_and_explained(opened: Any, finished: Any, screenshot: Any) -> None:
+    from citysearch.cases.models import LogEntry
+    from citysearch.searches.photos import photo_file, photos_folder
+
+    page = opened
+    page.keyboard.press("j")
+    crop = page.locator(".hit-item").first.get_attribute("data-key")
+    sheet = photos_folder(finished.pk) / f"explanation-{crop}-0.png"
+    sheet.write_bytes(photo_file(finished.photos.get()).read_bytes())
+    page.keyboard.press(" ")
+    until(page, "document.getElementById('compare-crop').src.includes('/image/?signature=')")
+    assert LogEntry.objects.last().details["crop"] == int(crop)
+    page.keyboard.press("x")
+    page.get_by_text("Photo, its map, the hit's map, the hit.").wait_for()
+    assert page.locator("#compare-body").is_hidden()
+    page.keyboard.press("x")
+    assert page.locator("#compare-sheet").is_hidden() and page.locator("#compare-body").is_visible()
+
+
+def test_two_operators_see_each_others_verdicts_and_none_is_lost(
+    opened: Any, finished: Any, queue: Any, supervisor: Any, browser: Any, browser_context_args: Any, live_server: Any
+) -> None:
+    from django.test import Client
+
+    client = Client()
+    client.force_login(supervisor)
+    with browser.new_context(**browser_context_args) as context:
+        cookie = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}
+        context.add_cookies([cookie])
+        other = context.new_page()
+        other.goto(f"{live_server.url}/search/{finished.pk}")
+        other.locator(".hit-item .hit").nth(3).wait_for()
+        mine, theirs = (page.locator(".hit-item") for page in (opened, other))
+        first, last = mine.nth(0).get_attribute("data-key"), mine.nth(3).get_attribute("data-key")
+        opened.locator(f"[data-key='{first}'] .yes").click()
+        theirs.nth(3).locator(".no").click()
+        for page in (opened, other):
+            page.locator(f"[data-key='{first}'] .hit[data-verdict=confirmed]").wait_for()
+            page.locator(".hit[data-verdict=rejected]").wait_for()
+        queue.run()
+        until(other, "document.getElementById('progress').dataset.revision.split('.').at(-1) !== '0'")
+    said = dict(finished.verdicts.values_list("crop", "user__username"))
+    assert said[int(first)] == "operator" and said[int(last)] == "supervisor"
+
+
+def test_two_thousand_hits_have_their_places_and_only_those_in_sight_are_drawn(opened: Any, finished: Any) -> None:
+    from citysearch.searches.queries import hits
+
+    page = opened
+    pattern = "**/api/v1/searches/*/hits/?*"
+    first = hits(finished)[0]
+    rows = [first | {"rank": n, "crop": n, "sighting": n, "burst": [n]} for n in range(1, 2001)]
+
+    def answer(route: Any) -> None:
+        number = int((re.search(r"[?&]page=(\d+)", route.request.url) or [0, 1])[1])
+        more = "more" if number < 4 else None
+        body = {"count": 2000, "next": more, "previous": None, "state": "done", "sightings": 2000, "crops": 2000}
+        route.fulfill(json=body | {"results": rows[500 * number - 500 : 500 * number]})
+
+    page.route(pattern, answer)
+    page.route("**/thumbnail/", lambda route: route.fulfill(status=204))
+    page.reload()
+    until(page, "document.querySelectorAll('.hit-item').length === 2000")
+    height = page.evaluate("document.getElementById('results-scroll').scrollHeight")
+    page.evaluate("document.querySelector('.hit-item:nth-child(1500)').scrollIntoView()")
+    until(page, "document.querySelector('.hit-item:nth-child(1500) .hit') !== null")
+    assert page.evaluate("document.getElementById('results-scroll').scrollHeight") == height, "nothing jumps"
+    assert page.evaluate("document.querySelectorAll('.hit').length") < 80

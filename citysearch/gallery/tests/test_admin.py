@@ -31,7 +31,7 @@ def test_crops_are_shown_as_pictures(filled: list[Any], desk: Client) -> None:
     text = desk.get(CROPS).content.decode()
     crop = Crop.objects.first()
     assert text.count(IMAGE) == 10
-    assert f'<img src="{reverse("crop-image", args=[crop.pk])}"' in text
+    assert f'<img src="{reverse("crop-thumbnail", args=[crop.pk])}"' in text
     assert desk.get(f"{CROPS}{crop.pk}/change/").status_code == 200
 
 

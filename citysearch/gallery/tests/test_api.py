@@ -12,10 +12,12 @@ from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from PIL import Image
 from rest_framework.test import APIClient
 
 from citysearch.gallery import files, services, spool
 from citysearch.gallery.models import Crop, GalleryImport, Segment
+from citysearch.gallery.originals import original_address
 from citysearch.gallery.tests.conftest import NOON, TinyExtractor, items, picture
 from units.models import Camera, Unit
 
@@ -48,7 +50,7 @@ def test_an_operator_lists_crops_with_true_and_camera_time(filled: list[Camera],
     assert first["camera"]["code"] == "cam-1"
     assert first["camera_time"] == "2024-05-01T20:00:00+08:00"
     assert first["time"] == "2024-05-01T19:59:00+08:00"
-    assert first["image"] == f"/api/v1/crops/{first['id']}/image/"
+    assert first["image"] == f"/api/v1/crops/{first['id']}/thumbnail/"
     assert "person_id" not in first
 
 
@@ -118,21 +120,47 @@ def test_without_a_login_there_is_nothing(filled: list[Camera]) -> None:
 
 
 @pytest.mark.parametrize(("form", "kind"), [("JPEG", "image/jpeg"), ("PNG", "image/png"), ("WEBP", "image/webp")])
-def test_a_picture_comes_as_it_came_in(cameras: list[Camera], operator: Any, form: str, kind: str) -> None:
+def test_an_original_comes_as_it_came_in(cameras: list[Camera], operator: Any, form: str, kind: str) -> None:
     data = picture(1, form=form)
     crop, _ = services.crop_add(cameras[0], data, NOON)
-    answer = client_of(operator).get(f"/api/v1/crops/{crop.pk}/image/", HTTP_ACCEPT="image/avif,image/*")
+    address, _until = original_address(crop, operator)
+    answer = client_of(operator).get(address, HTTP_ACCEPT="image/avif,image/*")
     assert answer.status_code == 200 and answer.content == data and answer["Content-Type"] == kind
     assert answer["X-Content-Type-Options"] == "nosniff"
     assert "private" in answer["Cache-Control"] and "public" not in answer["Cache-Control"]
-    again = client_of(operator).get(f"/api/v1/crops/{crop.pk}/image/", HTTP_IF_NONE_MATCH=answer["ETag"])
+    again = client_of(operator).get(address, HTTP_IF_NONE_MATCH=answer["ETag"])
     assert again.status_code == 304 and again.content == b"" and again["ETag"] == answer["ETag"]
+
+
+def test_an_address_of_an_original_is_for_one_crop_one_reader_and_a_short_time(
+    filled: list[Camera], operator: Any, supervisor: Any, settings: Any
+) -> None:
+    crop, other = Crop.objects.order_by("pk")[:2]
+    address, _until = original_address(crop, operator)
+    elsewhere = address.replace(f"/{crop.pk}/", f"/{other.pk}/")
+    plain = address.partition("?")[0]
+    refused = [(operator, elsewhere), (operator, plain), (operator, address[:-2]), (supervisor, address)]
+    answers = [client_of(user).get(url) for user, url in refused]
+    assert {(answer.status_code, answer.json()["error"]["code"]) for answer in answers} == {(403, "address_invalid")}
+    settings.ORIGINAL_SECONDS = -1
+    assert client_of(operator).get(address).status_code == 403
+
+
+def test_a_thumbnail_is_small_and_a_small_picture_stays_as_it_is(cameras: list[Camera], operator: Any) -> None:
+    buffer = io.BytesIO()
+    Image.effect_noise((300, 900), 60).convert("RGB").save(buffer, "PNG")
+    large, _ = services.crop_add(cameras[0], buffer.getvalue(), NOON)
+    small, _ = services.crop_add(cameras[0], picture(1, form="PNG"), NOON)
+    answer = client_of(operator).get(f"/api/v1/crops/{large.pk}/thumbnail/")
+    assert answer["Content-Type"] == "image/jpeg" and Image.open(io.BytesIO(answer.content)).size == (85, 256)
+    answer = client_of(operator).get(f"/api/v1/crops/{small.pk}/thumbnail/")
+    assert answer["Content-Type"] == "image/png" and answer.content == picture(1, form="PNG")
 
 
 def test_a_picture_that_is_gone_is_said_in_json(filled: list[Camera], operator: Any) -> None:
     crop = Crop.objects.first()
     files.pictures_remove([crop.image])
-    answer = client_of(operator).get(f"/api/v1/crops/{crop.pk}/image/", HTTP_ACCEPT="image/*")
+    answer = client_of(operator).get(f"/api/v1/crops/{crop.pk}/thumbnail/", HTTP_ACCEPT="image/*")
     assert answer.status_code == 404 and answer.json()["error"]["code"] == "picture_missing"
 
 

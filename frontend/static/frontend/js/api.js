@@ -52,6 +52,23 @@ export function read(path, values = {}) {
 /** The token of the cookie: a login in another tab has made a new one since this page was written. */
 const csrf = () => /(?:^|; )csrftoken=([^;]+)/.exec(document.cookie)?.[1] ?? document.body.dataset.csrf;
 
+/** The original of a hit, by an address of its own that soon expires; the server logs the viewing. */
+export async function original(crop) {
+  return (await send(`searches/${app.dataset.search}/hits/${crop}/original/`, {})).url;
+}
+
+export function remove(path) {
+  return call(path, { method: "DELETE", headers: { "X-CSRFToken": csrf(), Accept: "application/json" } });
+}
+
+/** What a POST answers, as a file. */
+export async function file(path) {
+  const response = await answer(app.dataset.api + path, { method: "POST", headers: { "X-CSRFToken": csrf() } });
+  if (response.ok) return response.blob();
+  const error = (await response.json().catch(() => null))?.error;
+  throw new ApiError(response.status, error?.code ?? "http", error?.message ?? fallback(response.status));
+}
+
 export function send(path, body) {
   const headers = { "X-CSRFToken": csrf(), Accept: "application/json" };
   if (body instanceof FormData) return call(path, { method: "POST", headers, body });

@@ -1,9 +1,11 @@
 // The enlarged hit: query and crop side by side, every crop of the sighting, the facts.
 
+import { original, picture } from "./api.js";
 import { cropOf, pictureOf, turnTo } from "./crops.js";
+import { isKept, toggleKept } from "./evidence.js";
 import { decimal, fullTime, likelihoodWords, odds, outOf100, place } from "./format.js";
 import { gettext, interpolate } from "./i18n.js";
-import { app, byId, cropUrl, element } from "./page.js";
+import { announce, app, byId, complain, cropUrl, element, show } from "./page.js";
 import { move, press, selected } from "./hits.js";
 import { viewOf } from "./photos.js";
 import { get, watch } from "./store.js";
@@ -18,8 +20,9 @@ export function toggle() {
   if (dialog.open) dialog.close();
   else if (selected()) {
     photo = 0;
-    render();
+    byId("compare-crop").dataset.crop = "";
     dialog.showModal();
+    render();
   }
 }
 
@@ -33,14 +36,58 @@ function render() {
   burst(hit);
   showCrop(hit);
   for (const button of dialog.querySelectorAll("button[data-verdict]")) press(button, hit.verdict);
+  byId("compare-keep").setAttribute("aria-pressed", String(isKept(hit)));
 }
 
 function showCrop(hit) {
   const id = cropOf(hit);
-  byId("compare-crop").src = pictureOf(hit);
+  openOriginal(hit, id);
+  showWhy(hit, id);
   byId("compare-crop").alt = interpolate(gettext("Crop of %(camera)s"), { camera: place(hit.camera.name) });
   byId("compare-caption").textContent = interpolate(gettext("Crop %(id)s"), { id });
   for (const button of byId("compare-burst").children) button.setAttribute("aria-pressed", String(Number(button.dataset.crop) === id));
+}
+
+/** The small picture at once, the original as soon as its address is there. */
+async function openOriginal(hit, id) {
+  const shown = byId("compare-crop");
+  if (shown.dataset.crop === String(id)) return;
+  shown.dataset.crop = id;
+  shown.src = pictureOf(hit);
+  const address = await original(id).catch((error) => complain(error.message));
+  if (address && shown.dataset.crop === String(id)) shown.src = address;
+}
+
+/** Which regions of both pictures carried the distance, instead of the pictures alone. */
+export function toggleWhy() {
+  if (!selected()) return announce(gettext("Choose a hit first: J takes the next one."));
+  if (!dialog.open) toggle();
+  const pressed = byId("compare-why").getAttribute("aria-pressed") !== "true";
+  byId("compare-why").setAttribute("aria-pressed", String(pressed));
+  return showWhy(selected(), cropOf(selected()));
+}
+
+async function showWhy(hit, id) {
+  const wanted = byId("compare-why").getAttribute("aria-pressed") === "true";
+  show(byId("compare-why-box"), wanted);
+  show(byId("compare-body"), !wanted);
+  if (!wanted) return;
+  const [sheet, words] = [byId("compare-sheet"), byId("compare-why-words")];
+  const about = `searches/${get("search")}/hits/${id}/explanation/?photo=${photo % get("photos").length}`;
+  if (sheet.dataset.about === about) return;
+  Object.assign(sheet.dataset, { about });
+  show(sheet, false);
+  words.textContent = gettext("A worker draws it …");
+  try {
+    const address = URL.createObjectURL(await picture(app.dataset.api + about));
+    if (sheet.dataset.about !== about) return;
+    sheet.src = address;
+    show(sheet, true);
+    words.textContent = gettext("Photo, its map, the hit's map, the hit. Red regions drove the two apart, blue ones held them together.");
+  } catch {
+    sheet.dataset.about = "";
+    words.textContent = gettext("The explanation could not be drawn yet. Press X twice to try again.");
+  }
 }
 
 function facts(hit) {
@@ -79,12 +126,14 @@ export function start() {
   });
   for (const button of dialog.querySelectorAll("[data-move]")) button.addEventListener("click", () => move(Number(button.dataset.move)));
   for (const button of dialog.querySelectorAll("button[data-verdict]")) button.addEventListener("click", () => judge(button.dataset.verdict, selected()));
+  byId("compare-why").addEventListener("click", toggleWhy);
+  byId("compare-keep").addEventListener("click", () => toggleKept(selected()));
   byId("compare-use").addEventListener("click", () => app.dispatchEvent(new CustomEvent("query-by", { detail: selected() })));
   for (const box of document.querySelectorAll("dialog")) {
     box.addEventListener("click", (event) => {
       if (event.target === box || event.target.closest("[data-close]")) box.close();
     });
   }
-  watch(["selected", "hits"], () => dialog.open && render());
+  watch(["selected", "hits", "evidence"], () => dialog.open && render());
   watch("turned", (hit) => dialog.open && showCrop(hit));
 }

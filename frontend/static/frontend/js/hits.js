@@ -1,6 +1,7 @@
 // Hits as cards: kept, moved and changed by key, so that nothing jumps while more of them arrive.
 
 import { cropOf, pictureOf, placeOf, turnOn } from "./crops.js";
+import { isKept, toggleKept } from "./evidence.js";
 import { fullTime, likelihoodWords, number, odds, outOf100, percent, place, seconds, shortPath, tone } from "./format.js";
 import { gettext, interpolate, ngettext } from "./i18n.js";
 import { app, byId, calm, show } from "./page.js";
@@ -10,7 +11,10 @@ import { judge, pendingOf } from "./verdicts.js";
 
 const list = byId("hits");
 const template = byId("hit-card").content.firstElementChild;
-const cards = new Map();
+// Key of a hit -> its place in the list: {card, near, hit, index, stop}.
+const places = new Map();
+// As many are drawn at once, before the browser says which are near.
+const FIRST = 16;
 const ORDERS = {
   likelihood: (one, other) => one.rank - other.rank,
   time: (one, other) => one.at - other.at || one.rank - other.rank,
@@ -44,33 +48,59 @@ function prepared() {
   return get("hits");
 }
 
+/** Every hit has its place in the list at once, of one height; only those near the window are drawn in it. */
 function render() {
   const shown = get("shown");
   const stops = new Map((get("path")?.stops ?? []).map((stop) => [stop.sighting, stop.number]));
   const wanted = new Set(shown.map(keyOf));
-  for (const [key, card] of cards) if (!wanted.has(key)) drop(key, card);
+  for (const [key, place] of places) if (!wanted.has(key)) drop(key, place);
   let before = null;
   shown.forEach((hit, index) => {
-    const card = cards.get(keyOf(hit)) ?? make(hit);
-    fill(card, hit, index, stops.get(hit.sighting));
+    const place = places.get(keyOf(hit)) ?? make(hit, index);
+    Object.assign(place, { hit, index, stop: stops.get(hit.sighting) });
+    if (place.near) draw(place);
     const next = before ? before.nextElementSibling : list.firstElementChild;
-    if (next !== card) list.insertBefore(card, next);
-    before = card;
+    if (next !== place.card) list.insertBefore(place.card, next);
+    before = place.card;
   });
   note(shown.length);
 }
 
-function drop(key, card) {
+function drop(key, { card }) {
+  nearness.unobserve(card);
   card.remove();
-  cards.delete(key);
+  places.delete(key);
 }
 
-function make(hit) {
-  const card = template.cloneNode(true);
-  card.dataset.key = keyOf(hit);
-  cards.set(keyOf(hit), card);
-  return card;
+function make(hit, index) {
+  const place = { card: template.cloneNode(false), near: index < FIRST };
+  place.card.dataset.key = keyOf(hit);
+  places.set(keyOf(hit), place);
+  nearness.observe(place.card);
+  return place;
 }
+
+function draw(place) {
+  place.near = true;
+  if (!place.card.firstElementChild) place.card.append(...template.cloneNode(true).children);
+  fill(place.card, place.hit, place.index, place.stop);
+}
+
+/** What was scrolled far away gives its elements back, but for the one that has the focus. */
+const nearness = new IntersectionObserver(
+  (entries) => {
+    for (const { target, isIntersecting } of entries) {
+      const place = places.get(target.dataset.key);
+      if (!place) continue;
+      if (isIntersecting) draw(place);
+      else if (!target.contains(document.activeElement)) {
+        place.near = false;
+        target.replaceChildren();
+      }
+    }
+  },
+  { root: byId("results-scroll"), rootMargin: "700px 0px" },
+);
 
 const queryPhoto = () => viewOf(get("photos")[0]);
 
@@ -101,6 +131,7 @@ function fill(card, hit, index, stop) {
   show(field("stop"), Boolean(stop));
   pictures(card, hit);
   for (const button of card.querySelectorAll("[data-verdict]")) press(button, hit.verdict);
+  keep(card, hit);
   mark(card, hit);
 }
 
@@ -128,6 +159,10 @@ function describe(hit, index) {
   return interpolate(gettext("Hit %(n)s: %(words)s, %(percent)s, %(camera)s, %(time)s"), values);
 }
 
+function keep(card, hit) {
+  card.querySelector("[data-act=keep]").setAttribute("aria-pressed", String(isKept(hit)));
+}
+
 function mark(card, hit) {
   const current = keyOf(hit) === get("selected");
   card.firstElementChild.toggleAttribute("aria-current", current);
@@ -150,14 +185,13 @@ export const selected = () => hitOf(get("selected"));
 
 /** Take a hit in hand: it is marked here, on the map and on the timeline. */
 export function select(key, { scroll = true, focus = false } = {}) {
-  const before = cards.get(get("selected"));
-  before?.firstElementChild.removeAttribute("aria-current");
+  places.get(get("selected"))?.card.firstElementChild?.removeAttribute("aria-current");
   set("selected", key);
-  const card = cards.get(key);
-  if (!card) return;
-  card.firstElementChild.setAttribute("aria-current", "true");
-  if (scroll) card.scrollIntoView({ block: "nearest", behavior: calm.matches ? "auto" : "smooth" });
-  if (focus) card.firstElementChild.focus({ preventScroll: true });
+  const place = places.get(key);
+  if (!place) return;
+  draw(place);
+  if (scroll) place.card.scrollIntoView({ block: "nearest", behavior: calm.matches ? "auto" : "smooth" });
+  if (focus) place.card.firstElementChild.focus({ preventScroll: true });
 }
 
 /** The next (1) or previous (-1) shown hit. */
@@ -178,6 +212,7 @@ function onClick(event) {
   if (event.target.closest("[data-act=enlarge]")) app.dispatchEvent(new CustomEvent("enlarge"));
   if (event.target.closest("[data-act=query]")) app.dispatchEvent(new CustomEvent("query-by", { detail: selected() }));
   if (event.target.closest("[data-act=turn]")) turnOn(selected());
+  if (event.target.closest("[data-act=keep]")) toggleKept(selected());
 }
 
 export function start() {
@@ -197,6 +232,7 @@ export function start() {
   });
   watch(["hits", "sort", "floor", "window"], choose);
   watch(["shown", "path", "photos"], render);
-  watch("turned", (hit) => cards.has(keyOf(hit)) && pictures(cards.get(keyOf(hit)), hit));
+  watch("turned", (hit) => places.get(keyOf(hit))?.near && draw(places.get(keyOf(hit))));
+  watch("evidence", render);
   watch("complaint", () => note(get("shown").length));
 }

@@ -2,6 +2,7 @@
 
 import * as compare from "./compare.js";
 import { turnOn } from "./crops.js";
+import { toggleKept } from "./evidence.js";
 import { move, selected } from "./hits.js";
 import { showHit } from "./map.js";
 import { app, byId } from "./page.js";
@@ -19,6 +20,8 @@ const ACTIONS = {
   z: () => undo(),
   " ": () => compare.toggle(),
   q: () => queryBy(selected()),
+  e: () => toggleKept(selected()),
+  x: () => compare.toggleWhy(),
   c: () => turnOn(selected()),
   r: () => rerun(),
   m: () => {

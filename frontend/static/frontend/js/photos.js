@@ -1,9 +1,9 @@
 // Photos of the person: dropped, pasted, chosen, or taken from the samples.
 
-import { picture, send } from "./api.js";
+import { original, picture, send } from "./api.js";
 import { askBox } from "./boxes.js";
 import { gettext, interpolate } from "./i18n.js";
-import { announce, app, byId, cropUrl, element, icon, show } from "./page.js";
+import { announce, app, byId, element, icon, show } from "./page.js";
 import { get, set, watch } from "./store.js";
 
 const WARNINGS = {
@@ -53,7 +53,7 @@ export function takeSample(button) {
 
 /** A crop that was found, as one more photo of the person; says whether it is one now. */
 export async function takeCrop(crop) {
-  const blob = await picture(cropUrl(crop));
+  const blob = await picture(await original(crop));
   const photos = get("photos");
   if (photos.some((photo) => photo.crop === crop)) return refuse(gettext("This crop is one of the photos already."));
   if (photos.length >= most) return refuse(interpolate(gettext("There are %(n)s photos already. Remove one, then add the crop."), { n: most }));

@@ -3,6 +3,7 @@
 import * as area from "./area.js";
 import * as boxes from "./boxes.js";
 import * as compare from "./compare.js";
+import * as evidence from "./evidence.js";
 import * as guide from "./guide.js";
 import * as hits from "./hits.js";
 import * as itinerary from "./itinerary.js";
@@ -20,5 +21,5 @@ import * as unitPanel from "./unit_panel.js";
 import * as units from "./units.js";
 import * as verdicts from "./verdicts.js";
 
-for (const part of [boxes, photos, hits, verdicts, compare, map, path, itinerary, reach, timeline, unitPanel, tabs, keys, guide, query, units, area, scope, run]) part.start();
+for (const part of [boxes, photos, hits, verdicts, evidence, compare, map, path, itinerary, reach, timeline, unitPanel, tabs, keys, guide, query, units, area, scope, run]) part.start();
 document.documentElement.dataset.ready = "true";

@@ -18,6 +18,7 @@ const values = {
   gap: null, // index of the leg whose gap is looked at
   here: null, // index of the stop that is being played
   turned: null, // the hit of which another crop was just asked for
+  evidence: [], // [{crop, user, time}]: hits kept for the case
   complaint: "", // why what was just asked for was refused
 };
 const watchers = new Map();

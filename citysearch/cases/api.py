@@ -1,0 +1,88 @@
+"""Evidence of a search over REST: what is kept, the originals, the export. All of it is logged."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.http import HttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from citysearch.cases import queries, services
+from citysearch.cases.serializers import EvidenceGivenSerializer, EvidenceSerializer, OriginalSerializer
+from citysearch.gallery.api import AnyAccept
+from citysearch.searches.access import get_search_or_404
+from citysearch.searches.api import CONFLICT, NOT_FOUND, REFUSED
+
+CROP = OpenApiParameter("crop", {"type": "integer", "minimum": 1}, OpenApiParameter.PATH)
+
+
+class EvidenceView(APIView):
+    """The hits of a search that are kept for the case."""
+
+    @extend_schema(summary="The hits kept as evidence", responses={200: EvidenceSerializer(many=True), 404: NOT_FOUND})
+    def get(self, request: Request, pk: UUID) -> Response:
+        return Response(queries.evidence_rows(get_search_or_404(request.user, pk)))
+
+    @extend_schema(
+        summary="Keep a hit as evidence",
+        request=EvidenceGivenSerializer,
+        responses={200: EvidenceSerializer(many=True), 400: REFUSED, 404: NOT_FOUND},
+    )
+    def post(self, request: Request, pk: UUID) -> Response:
+        search = get_search_or_404(request.user, pk)
+        given = EvidenceGivenSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        services.evidence_add(search, given.validated_data["crop"], request.user)
+        return Response(queries.evidence_rows(search))
+
+
+class EvidencePieceView(APIView):
+    """One hit that is kept."""
+
+    @extend_schema(summary="Keep a hit no longer", parameters=[CROP], responses={204: None, 404: NOT_FOUND})
+    def delete(self, request: Request, pk: UUID, crop: int) -> Response:
+        services.evidence_remove(get_search_or_404(request.user, pk), crop, request.user)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class ExportView(APIView):
+    """The evidence as one file."""
+
+    content_negotiation_class = AnyAccept
+
+    @extend_schema(
+        summary="Export the evidence as a signed ZIP",
+        description="Added and confirmed hits with their originals, path, parameters, log lines, a manifest of hashes "
+        "and its Ed25519 signature; `manage.py verify_export` checks it.",
+        request=None,
+        responses={(200, "application/zip"): OpenApiTypes.BINARY, 404: NOT_FOUND, 409: CONFLICT},
+    )
+    def post(self, request: Request, pk: UUID) -> HttpResponse:
+        search = get_search_or_404(request.user, pk)
+        response = HttpResponse(services.evidence_export(search, request.user), content_type="application/zip")
+        response["Content-Disposition"] = f'attachment; filename="evidence-{str(search.pk)[:8]}.zip"'
+        response["Cache-Control"] = "no-store"
+        return response
+
+
+class OriginalView(APIView):
+    """The way to the original picture of a hit."""
+
+    @extend_schema(
+        summary="An address of a hit's original picture, for you and a few minutes; the viewing is logged",
+        parameters=[CROP],
+        request=None,
+        responses={
+            200: OriginalSerializer,
+            404: OpenApiResponse(NOT_FOUND.response, description="No such hit, or none of yours."),
+        },
+    )
+    def post(self, request: Request, pk: UUID, crop: int) -> Response:
+        search = get_search_or_404(request.user, pk)
+        url, expires_at = services.original_open(search, crop, request.user)
+        return Response(OriginalSerializer({"url": url, "expires_at": expires_at}).data)

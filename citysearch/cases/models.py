@@ -1,0 +1,68 @@
+"""The log of what people did with searches, and the hits they keep as evidence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from citysearch.gallery.models import Crop
+from citysearch.searches.models import Search
+
+
+class LogEntry(models.Model):
+    """One line of the log. It carries the digest of the line before, so that nothing is changed or lost unnoticed.
+
+    It names the search and the crop by number only: the line stays when they are gone.
+    """
+
+    class Action(models.TextChoices):
+        SEARCH = "search", _("search started")
+        VERDICTS = "verdicts", _("verdicts given")
+        VIEW = "view", _("full-size crop viewed")
+        KEEP = "keep", _("added to the evidence")
+        DROP = "drop", _("taken from the evidence")
+        PRINT = "print", _("evidence shown for printing")
+        EXPORT = "export", _("evidence exported")
+
+    time = models.DateTimeField(_("time"))
+    user = models.CharField(_("user"), max_length=150)
+    action = models.CharField(_("action"), max_length=12, choices=Action.choices)
+    search = models.UUIDField(_("search"), db_index=True)
+    case = models.CharField(_("case"), max_length=80)
+    purpose = models.CharField(_("purpose"), max_length=300)
+    details = models.JSONField(_("details"), default=dict)
+    previous = models.CharField(max_length=64, unique=True)
+    digest = models.CharField(max_length=64, unique=True)
+
+    class Meta:
+        verbose_name = _("log entry")
+        verbose_name_plural = _("log entries")
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.pk} {self.action}"
+
+    def save(self, *args: Any, **options: Any) -> None:
+        """Lines are added, never changed."""
+        super().save(*args, **(options | {"force_insert": True}))
+
+
+class Evidence(models.Model):
+    """A hit that somebody keeps for the case; an erased crop leaves it too."""
+
+    search = models.ForeignKey(Search, models.CASCADE, related_name="evidence", verbose_name=_("search"))
+    crop = models.ForeignKey(Crop, models.CASCADE, related_name="+", verbose_name=_("crop"))
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("user"))
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("piece of evidence")
+        verbose_name_plural = _("evidence")
+        ordering = ["created_at", "id"]
+        constraints = [models.UniqueConstraint(fields=["search", "crop"], name="one_evidence_per_crop")]
+
+    def __str__(self) -> str:
+        return f"{self.search_id} {self.crop_id}"

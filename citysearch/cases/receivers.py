@@ -1,0 +1,30 @@
+"""What the searches tell the log: that one was started, that verdicts were given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from citysearch.cases.models import LogEntry
+from citysearch.searches.models import Search, Verdict
+from citysearch.searches.signals import search_started, verdicts_given
+from units.access import User
+
+
+def search_log(sender: Any, search: Search, user: User, **kwargs: Any) -> None:
+    from citysearch.cases.log import entry_append
+
+    hashes = list(search.photos.values_list("sha256", flat=True))
+    version = search.model_version.name if search.model_version else None
+    entry_append(LogEntry.Action.SEARCH, search, user, unit=search.unit.code, photos=hashes, model=version)
+
+
+def verdicts_log(sender: Any, search: Search, user: User, rows: Sequence[Verdict], **kwargs: Any) -> None:
+    from citysearch.cases.log import entry_append
+
+    entry_append(LogEntry.Action.VERDICTS, search, user, verdicts=[[row.crop_id, row.value] for row in rows])
+
+
+def connect() -> None:
+    search_started.connect(search_log, dispatch_uid="cases")
+    verdicts_given.connect(verdicts_log, dispatch_uid="cases")
