@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from datetime import UTC
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -32,7 +33,7 @@ def entry_append(action: str, search: Search, user: User, **details: Any) -> Log
                 entry.save()
         except IntegrityError:
             continue
-        transaction.on_commit(lambda digest=entry.digest: _head_write(digest), robust=True)
+        transaction.on_commit(partial(_head_write, entry.digest), robust=True)
         return entry
     raise IntegrityError("the log is written to by too many at once")
 
