@@ -1,29 +1,25 @@
-"""Exact diff attention, one query against many rows: ours beside the textbook form, as pairs per second."""
+"""Exact diff attention, one query against many rows: ours beside the textbook form and a ceiling, taking turns."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from benchmarks import galleries
 from benchmarks.figure import Figure, progress
-from benchmarks.timing import Work, interleaved, seconds
+from benchmarks.timing import Work, interleaved
 from reid_engine.calibration import Calibration
 from reid_engine.ranking import Attention, Ranker
-from reid_engine.scoring import linear
 from reid_engine.workers import Workers
 
 DIM = 2048
 TEXTBOOK_TILE = 256
-PRODUCT_TILES = (64, 128, 256, 512, 1024)
-
-Products = Callable[[Tensor], Tensor]
+FEWER = 32  # the textbook form gets so many times fewer rows; its time grows with them
+ROUNDS = 30
 
 Features = NDArray[np.float16]
 
@@ -50,60 +46,33 @@ def textbook(attention: Attention, query: NDArray[np.float32], features: Feature
     return np.asarray(torch.cat(found).numpy())
 
 
-def figure(
-    letter: str,
-    what: str,
-    ratio: int,
-    rows: int,
-    ceiling: Callable[[], float],
-    ceiling_is: str,
-    dtype: torch.dtype = torch.float32,
-) -> Figure:
-    """Ours and the textbook over the same rows; `ceiling` measures pairs per second beside them. No target yet."""
+def all_cores() -> None:
+    """Let torch's own threads, which the peers use, have every core."""
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    attention, query, features = galleries.attention(DIM, ratio), galleries.query(DIM), galleries.mapped(rows, DIM)
-    progress(f"{rows:,} rows of {DIM}, ratio {ratio}")
-    few = np.array(features[: max(TEXTBOOK_TILE, rows // 20)])
+
+
+def figure(
+    letter: str, ratio: int, features: Features, ceiling: Work, ceiling_is: str, dtype: torch.dtype, quick: bool
+) -> Figure:
+    """Ours and the textbook over the rows, and a ceiling for as many pairs. The target is the row's own."""
+    all_cores()
+    attention, query, total = galleries.attention(DIM, ratio), galleries.query(DIM), len(features)
+    few = np.array(features[: max(TEXTBOOK_TILE, total // FEWER)])
+    progress(f"{total:,} rows of {DIM}, ratio {ratio}")
     works: dict[str, Work] = {
         "ours": partial(ranker(attention, dtype).distances, query, features),
-        "float32": partial(ranker(attention).distances, query, features[: len(features) // 4]),
+        "float32": partial(ranker(attention).distances, query, features),
         "textbook": partial(textbook, attention, query, few),
+        "ceiling": ceiling,
     }
-    best = interleaved(works)
-    progress(ceiling_is)
+    best = interleaved(works, 1 if quick else ROUNDS)
     return Figure(
         letter,
-        what,
+        f"exact diff attention, one query, p = {DIM}, r = {ratio}",
         "pairs/s",
-        rows / best["ours"],
+        total / best["ours"],
         peers={"textbook form, float32": len(few) / best["textbook"]},
-        ceiling=ceiling(),
+        ceiling=total / best["ceiling"],
         ceiling_is=ceiling_is,
-        details={"ours in float32, as the product ranks, pairs/s": len(features) // 4 / best["float32"]},
+        details={"ours with float32 products, as the product ranks, pairs/s": total / best["float32"]},
     )
-
-
-def product_pairs_per_second(attention: Attention, dtype: torch.dtype, pairs: int) -> float:
-    """How many pairs per second the two matrix products alone allow on all cores, at the best of some tile sizes."""
-    workers = Workers()
-    rates = []
-    for tile in PRODUCT_TILES:
-        for products in (_packed_products(attention, dtype, tile), _torch_products(attention, dtype)):
-            work, tiles = partial(_run, products, tile, attention.dim, dtype), max(workers.count, pairs // tile)
-            rates.append(tile * tiles / seconds(partial(workers.map, work, range(tiles)), 3))
-    return max(rates)
-
-
-def _packed_products(attention: Attention, dtype: torch.dtype, tile: int) -> Products:
-    reduce, expand = attention.packed(dtype, tile)
-    return lambda rows: linear(linear(rows, reduce, None, "none"), expand, None, "none")
-
-
-def _torch_products(attention: Attention, dtype: torch.dtype) -> Products:
-    reduce, expand = (layer.to(dtype) for layer in attention.columns)
-    return lambda rows: torch.mm(torch.mm(rows, reduce), expand)
-
-
-@torch.inference_mode()
-def _run(products: Products, tile: int, dim: int, dtype: torch.dtype, _number: int) -> None:
-    products(torch.ones(tile, dim, dtype=dtype))

@@ -16,7 +16,7 @@ PHOTOS = 4
 
 def measure(quick: bool, rows: int | None = None) -> Figure:
     """The time for four photos as a multiple of the time for one."""
-    total, dim = either(quick, 5_000, 250_000, rows), exact.DIM
+    total, dim = either(quick, 5_000, 100_000, rows), exact.DIM
     features = galleries.mapped(total, dim)
     queries = np.stack([galleries.query(dim, seed) for seed in range(PHOTOS)])
     ranker, count = exact.ranker(galleries.attention(dim, 512)), min(COUNT, total // 2)
@@ -26,7 +26,8 @@ def measure(quick: bool, rows: int | None = None) -> Figure:
             "one": partial(ranker.most_alike, queries[0], features, count),
             "four": partial(ranker.most_alike_each, queries, features, count),
             "by turns": lambda: [ranker.most_alike(query, features, count) for query in queries],
-        }
+        },
+        1 if quick else exact.ROUNDS,
     )
     return Figure(
         "c",
