@@ -27,6 +27,7 @@ if platform.machine() in {"x86_64", "AMD64"} and not binding.get_host_cpu_featur
     raise ImportError("this processor reads no half-precision numbers")
 
 NARROW = 4  # hidden units whose sums stay in registers; with more, two matrix products pay
+BLOCK_COORDINATES = 1 << 18  # of rows that several queries visit: half of a second-level cache
 LOG2_E = np.float32(np.log2(np.e))
 LIMIT = np.float32(60)  # of the exponent: beyond it a sigmoid is 0 or 1 in float32 as well
 ROUNDER = np.float32(3 << 22)  # added to a small number it leaves its nearest integer in the lowest bits
@@ -240,8 +241,24 @@ def map_sums(bits: Array, query: Array, logits: Array, sigmoid: bool, sums: Arra
 
 
 @compiled
-def cosines(bits: Array, direction: Array, found: Array) -> None:
-    """Plain cosine of every row with one unit vector: bits (n, D), direction (D,) -> found (n,); 0 for a zero row."""
+def cosines(bits: Array, directions: Array, found: Array) -> None:
+    """Plain cosine of every row with Q unit vectors: bits (n, D), directions (Q, D) -> found (Q, n); 0 for a zero row.
+
+    Two vectors share a visit: their short loop runs far ahead of memory, which one with four does not. The next two
+    find the block of rows in the second-level cache.
+    """
+    rows, dim = bits.shape
+    queries, block = len(directions), max(1, BLOCK_COORDINATES // dim)
+    for start in range(0, rows, block):
+        part, here = bits[start : start + block], found[:, start : start + block]
+        for first in range(0, queries - 1, 2):
+            _two_cosines(part, directions[first], directions[first + 1], here[first], here[first + 1])
+        if queries % 2:
+            _one_cosine(part, directions[queries - 1], here[queries - 1])
+
+
+@compiled
+def _one_cosine(bits: Array, direction: Array, found: Array) -> None:
     rows, dim = bits.shape
     for i in range(rows):
         dot = square = ZERO
@@ -253,40 +270,18 @@ def cosines(bits: Array, direction: Array, found: Array) -> None:
 
 
 @compiled
-def four_cosines(bits: Array, directions: Array, found: Array) -> None:
-    """The same with four unit vectors in one visit to each row: bits (n, D), directions (4, D) -> found (n, 4).
-
-    The norms come first: that short loop runs far ahead and has the rows in the first cache when the dots need them.
-    """
+def _two_cosines(bits: Array, first: Array, second: Array, found_first: Array, found_second: Array) -> None:
     rows, dim = bits.shape
-    for first in range(0, rows, 2):
-        second = min(first + 1, rows - 1)
-        left_scale, right_scale = _reciprocal_root(_square(bits[first])), _reciprocal_root(_square(bits[second]))
-        left = right = (ZERO, ZERO, ZERO, ZERO)
+    for i in range(rows):
+        dot = other = square = ZERO
         for j in range(dim):
-            left = _four_dots(left, _number(bits[first, j]), directions, j)
-            right = _four_dots(right, _number(bits[second, j]), directions, j)
-        _scaled(left, left_scale, found[first])
-        _scaled(right, right_scale, found[second])
-
-
-@compiled
-def _square(row: Array) -> Number:
-    square = ZERO
-    for j in range(len(row)):
-        value = _number(row[j])
-        square += value * value
-    return square
-
-
-@compiled
-def _scaled(values: Numbers, scale: Number, found: Array) -> None:
-    found[0], found[1], found[2], found[3] = (
-        values[0] * scale,
-        values[1] * scale,
-        values[2] * scale,
-        values[3] * scale,
-    )
+            value = _number(bits[i, j])
+            dot += value * first[j]
+            other += value * second[j]
+            square += value * value
+        scale = _reciprocal_root(square)
+        found_first[i] = dot * scale
+        found_second[i] = other * scale
 
 
 @compiled

@@ -196,16 +196,8 @@ def _plain_cosines(directions: Vector, rows: Features) -> Vector:
 
 
 def _compiled_cosines(kernels: ModuleType, directions: Vector, bits: NDArray[Any]) -> Vector:
-    """One direction alone; more of them by fours, the last one repeated."""
     found = np.empty((len(directions), len(bits)), np.float32)
-    if len(directions) == 1:
-        kernels.cosines(bits, directions[0], found[0])
-        return found
-    four = np.empty((len(bits), 4), np.float32)
-    for first in range(0, len(directions), 4):
-        chosen = np.minimum(np.arange(first, first + 4), len(directions) - 1)
-        kernels.four_cosines(bits, directions[chosen], four)
-        found[first : first + 4] = four.T[: len(directions) - first]
+    kernels.cosines(bits, directions, found)
     return found
 
 
