@@ -70,7 +70,7 @@ def save(figure: Figure, folder: Path = RESULTS) -> Path:
     """Write the figure as JSON and return the file."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{figure.letter}.json"
-    path.write_text(json.dumps(asdict(figure), indent=1, sort_keys=True) + "\n")
+    path.write_text(json.dumps(asdict(figure), indent=1) + "\n")
     return path
 
 

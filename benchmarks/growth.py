@@ -49,14 +49,14 @@ def measure(quick: bool, rows: int | None = None) -> Figure:
             Plot("seconds", "Seconds of a search", "rows", "s", {"features in, ranked hits out": times}),
             Plot("memory", "Memory of a search beside the mapped rows", "rows", "MB", {"at its most": memory}),
             Plot("workers", "Rows per second by worker threads", "threads", "rows/s", by_workers(attention, most),
-                 ("linear", "linear")),
+                 ("linear", "log")),
         ),
     )  # fmt: skip
 
 
 TEXT = f"""
 Up to {ON_DISK:,} rows each row is its own; beyond, that file of made rows is stacked as often as needed, which takes
-the same time as other rows in memory would (a million of them are sixty times the last cache) but not the time of a
+the same time as other rows in memory would (a million of them are thirty times the last cache) but not the time of a
 disk. Steps in the curve: from scoring every row to the coarse stage. Memory is what numpy and Python hold at the most
 while a search runs; the rows themselves are pages of mapped files, which the system takes back when it needs them.
 """

@@ -73,6 +73,7 @@ def measure(quick: bool, rows: int | None = None) -> Figure:
                     "needed": [(float(size), float(count)) for size, count in needed.items()],
                     "the product's": [(float(size), float(SHORTLIST_FACTOR * FIRST)) for size in sizes],
                 },
+                ("log", "linear"),
             ),
         ),
     )

@@ -17,7 +17,8 @@ HEAD = """# Performance
 
 Written by `make bench`; one row again by `python -m benchmarks LETTER`. Every number was measured by the code beside
 it, the peers and the ceiling in the same run, taking turns, each by its best of several runs. Ratios say how many times
-better ours is than the peer, or which share of the ceiling it reaches.
+better ours is than the peer, or which share of the ceiling it reaches. The machine did other work as well, which the
+turns spread over all contenders alike: trust the ratios, and take the absolute figures as what is left on a busy machine.
 """
 
 
@@ -66,10 +67,10 @@ def _table(figures: Iterable[Figure]) -> str:
 
 
 def _row(figure: Figure) -> str:
-    target = "" if figure.target is None else f"{amount(figure.target)} {figure.unit}"
+    target = "" if figure.target is None else f"{amount(figure.target)} {figure.unit}".strip()
     ceiling = f"{figure.times(figure.ceiling):.0%}" if figure.ceiling else ""
     peers = ", ".join(f"{figure.times(value):.3g}x {name}" for name, value in figure.peers.items())
-    cells = [figure.letter, figure.what, f"{amount(figure.ours)} {figure.unit}", target, _verdict(figure)]
+    cells = [figure.letter, figure.what, f"{amount(figure.ours)} {figure.unit}".strip(), target, _verdict(figure)]
     return f"| {' | '.join([*cells, ceiling, peers])} |"
 
 
