@@ -14,8 +14,8 @@ PAIRS_PER_SECOND = 1_000_000
 
 TEXT = """
 Four hidden units stay in registers: one compiled visit to each row, two rows at a time, twice over their coordinates,
-all in float32. A pair costs some 45 vector instructions for each sixteen coordinates, which is why memory is not what limits
-it.
+all in float32. A pair costs some 45 vector instructions for each sixteen coordinates, which is why memory is not what
+limits it.
 """
 
 

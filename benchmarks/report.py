@@ -18,7 +18,7 @@ HEAD = """# Performance
 Written by `make bench`; one row again by `python -m benchmarks LETTER`. Every number was measured by the code beside
 it, the peers and the ceiling in the same run, taking turns, each by its best of several runs. Ratios say how many times
 better ours is than the peer, or which share of the ceiling it reaches. The machine did other work as well, which the
-turns spread over all contenders alike: trust the ratios, and take the absolute figures as what is left on a busy machine.
+turns spread over all contenders alike: trust the ratios, and take the absolute figures as what a busy machine left.
 """
 
 
