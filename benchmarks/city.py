@@ -1,6 +1,6 @@
 """A made city of any size with a gallery of made features, kept below var/, and work done inside of it.
 
-What needs Django runs in a process of its own, over this city's database and store: `inside` starts it.
+What needs Django runs in a process of its own, over this city's database and store: `inside_city` starts it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ FULL = Size()
 TINY = Size(2, 2, 2, 2, 16, 6)
 
 
-def inside(work: str, size: Size, **options: Any) -> dict[str, float]:
+def inside_city(work: str, size: Size, **options: Any) -> dict[str, float]:
     """What `benchmarks.<work>.inside(size, **options)` measures in a process with the city's database and store."""
     folder = galleries.FOLDER / f"city-{size.cameras}x{size.crops}"
     wanted = json.dumps({"work": work, "size": asdict(size), "options": options})
@@ -83,6 +83,7 @@ def build(size: Size) -> None:
 
     ready = Path(settings.VAR_DIR) / READY
     if ready.exists():
+        call_command("migrate", verbosity=0)
         return
     print(f"  building a city of {size.cameras:,} cameras ...", file=sys.stderr, flush=True)
     settings.VAR_DIR.mkdir(parents=True, exist_ok=True)

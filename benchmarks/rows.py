@@ -13,6 +13,9 @@ MODULES = {
     "d": "coarse",
     "e": "whole_search",
     "f": "recall",
+    "g": "unit_search",
+    "h": "crop_features",
+    "l": "path",
     "growth": "growth",
 }
 # Needs what not every machine has: not part of `all`.

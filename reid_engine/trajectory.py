@@ -185,7 +185,7 @@ def travel_gain(seconds: Floats, metres: Floats, v_max: float = ON_FOOT) -> Floa
     way. A density is 0 outside its range; at D = 0 nobody walks, so only the second term is left.
     """
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        offset = (np.log(seconds) - np.log(metres / WALK_MPS)) / WALK_SPREAD
+        offset = np.log(seconds * WALK_MPS / metres) / WALK_SPREAD
         walking = np.exp(-0.5 * offset**2) / (seconds * (WALK_SPREAD * math.sqrt(2 * math.pi)))
         walking = np.where((seconds > 0) & (metres > 0), walking, 0.0)
         late = seconds - metres / v_max

@@ -180,7 +180,7 @@ class _Indexing:
     def __init__(
         self,
         version: ModelVersion,
-        extractor: Extractor,
+        extractor: Extractor | None,
         total: int,
         progress: Progress | None = None,
         seconds: float = math.inf,
@@ -213,9 +213,9 @@ class _Indexing:
             rows.append(self._extract(crops))
             full = sum(len(part.ids) for part in rows) >= SEGMENT_ROWS
             if full or time.monotonic() - since > COMMIT_SECONDS:
-                self._commit(camera_id, rows)
+                self.commit(camera_id, rows)
                 rows, since = [], time.monotonic()
-        self._commit(camera_id, rows)
+        self.commit(camera_id, rows)
         segments_compact(camera_id, self.version)
 
     def _is_over(self) -> bool:
@@ -234,10 +234,10 @@ class _Indexing:
         self.extracted += len(ids)
         if self.progress:
             self.progress(self.extracted, max(self.total, self.extracted))
-        features = self.extractor.crop_features([image for _crop, image in pairs]) if pairs else None
+        features = self.extractor.crop_features([image for _crop, image in pairs]) if pairs and self.extractor else None
         return _rows([crop for crop, _image in pairs], features)
 
-    def _commit(self, camera_id: int, parts: Sequence[SegmentData]) -> None:
+    def commit(self, camera_id: int, parts: Sequence[SegmentData]) -> None:
         parts = [part for part in parts if len(part.ids)]
         if not parts:
             return
@@ -258,6 +258,15 @@ class _Indexing:
             if kept is not None:
                 segment_create(camera_id, self.version, kept)
             return kept.rows if kept else 0
+
+
+def segment_commit(camera_id: int, version: ModelVersion, rows: SegmentData) -> int:
+    """Commit features that were made elsewhere; those of crops that have some already, or are gone, are left out."""
+    work = _Indexing(version, None, len(rows.ids))
+    with files.disk_full_said():
+        work.commit(camera_id, [rows])
+        segments_compact(camera_id, version)
+    return work.committed
 
 
 def committed_ids(camera_id: int, version: ModelVersion) -> Ids:

@@ -18,6 +18,7 @@ REASONS = {
     "bad_line": _("The line has too few columns."),
     "bad_name": _("The name does not follow the layout."),
     "bad_json": _("The file is no GA/T 1400 list of persons."),
+    "bad_feature": _("The feature given with the picture has values that are no numbers."),
     "junk": _("A junk crop (person -1) is no gallery picture."),
     "encrypted": _("The file is encrypted."),
     "bomb": _("The file unpacks to far more than it should."),

@@ -24,6 +24,7 @@ from citysearch.errors import Conflict, ServiceError
 from citysearch.gallery import layouts
 from citysearch.gallery.adding import Arrival, Batch, BulkReport, CropItem, Outcome, batches, checked_size, clean_text
 from citysearch.gallery.erasing import ErasureReport, crops_erase, crops_purge
+from citysearch.gallery.featured import FeatureFile
 from citysearch.gallery.files import DiskFull
 from citysearch.gallery.indexing import index_cameras, index_request, version_index, version_index_request
 from citysearch.gallery.models import Crop, GalleryImport
@@ -120,16 +121,17 @@ def crops_import(
     subset: str = layouts.Options.subset,
     user: User | None = None,
     progress: Progress | None = None,
+    features: FeatureFile | None = None,
 ) -> GalleryImport:
     """Import a folder, ZIP, CSV manifest, research set or GA/T 1400 list; return the finished row, done or failed.
 
     `camera_map`: what the source calls a camera -> camera code (research sets: "1", "2" ...). A `user` may only add
     to the cameras he administers. A broken picture is an ImportLine. A source that cannot be read at all and a full
     disk make the import `failed` with a message; what was committed stays and the same import, run again, goes on.
-    Ctrl-C does the same, then goes up.
+    Ctrl-C does the same, then goes up. `features` holds one row for each picture, in the order of the source.
     """
     row = import_create(layout, str(source), user, camera_map)
-    return import_run(row, Path(source), subset=subset, progress=progress)
+    return import_run(row, Path(source), subset=subset, progress=progress, features=features)
 
 
 def import_run(
@@ -138,6 +140,7 @@ def import_run(
     *,
     subset: str = layouts.Options.subset,
     progress: Progress | None = None,
+    features: FeatureFile | None = None,
 ) -> GalleryImport:
     """Do a queued import, or again one that was killed or failed. Raises Conflict when it is done already."""
     _import_begin(row)
@@ -149,7 +152,7 @@ def import_run(
         options = layouts.Options(frozenset(cameras), names, subset)
         with layouts.entries(source, row.layout, options) as found:
             GalleryImport.objects.filter(pk=row.pk).update(total=len(found))
-            _entries_add(row, found, cameras, progress)
+            _entries_add(row, found, cameras, progress, features)
     return row
 
 
@@ -289,13 +292,26 @@ def _import_end(row: GalleryImport, state: GalleryImport.State, message: str) ->
 
 
 def _entries_add(
-    row: GalleryImport, found: Sequence[layouts.Entry], cameras: Mapping[str, Camera], progress: Progress | None
+    row: GalleryImport,
+    found: Sequence[layouts.Entry],
+    cameras: Mapping[str, Camera],
+    progress: Progress | None,
+    features: FeatureFile | None = None,
 ) -> None:
     done = 0
-    for batch in batches(_arrival(entry, cameras) for entry in found):
-        done += len(Batch(batch, row).add())
+    arrivals: Iterable[Arrival] = (_arrival(entry, cameras) for entry in found)
+    if features is not None:
+        features.check_count(len(found))
+        arrivals = (features.checked(arrival, number) for number, arrival in enumerate(arrivals))
+    for batch in batches(arrivals):
+        outcomes = Batch(batch, row).add()
+        if features is not None:
+            features.take(batch, outcomes, done)
+        done += len(outcomes)
         if progress:
             progress(done, len(found))
+    if features is not None:
+        features.commit()
 
 
 def _arrival(entry: layouts.Entry, cameras: Mapping[str, Camera]) -> Arrival:

@@ -8,13 +8,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
-from citysearch.gallery import files, services
+from citysearch.gallery import files, queries, services
 from citysearch.gallery.models import Crop, Segment
-from citysearch.gallery.tests.conftest import TinyExtractor, items, make_version, picture
+from citysearch.gallery.tests.conftest import NOON, TinyExtractor, items, make_version, picture
 
 
 def called(name: str, *arguments: Any, **options: Any) -> str:
@@ -41,6 +42,57 @@ def test_import_tells_the_lines_and_the_counts(cameras: list[Any], source: Path)
 def test_import_indexes_when_asked(cameras: list[Any], source: Path, version: Any, engine_is: TinyExtractor) -> None:
     assert "2 crops indexed." in called("import_gallery", source, index=True)
     assert Segment.objects.get().rows == 2
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    """Five pictures of two cameras, the fourth of them broken."""
+    lines = ["path,camera_code,captured_at"]
+    for number in range(5):
+        (tmp_path / f"{number}.jpg").write_bytes(b"broken" if number == 3 else picture(number))
+        lines.append(f"{number}.jpg,cam-{number % 2 + 1},{NOON.isoformat()}")
+    (tmp_path / "manifest.csv").write_text("\n".join(lines))
+    return tmp_path / "manifest.csv"
+
+
+def test_features_made_elsewhere_come_with_their_pictures_once(
+    cameras: list[Any], manifest: Path, version: Any, tmp_path: Path
+) -> None:
+    given = np.arange(5 * version.dim, dtype=np.float32).reshape(5, version.dim) / 8
+    np.savez(tmp_path / "f.npz", features=given, bundle=version.sha256)
+    for _again in range(2):
+        called("import_gallery", manifest, features=tmp_path / "f.npz")
+    rows = queries.gallery_of(cameras, version)
+    names = dict(Crop.objects.values_list("pk", "source_name"))
+    found = {names[int(pk)]: row for pk, row in zip(rows.ids, rows.features, strict=True)}
+    assert sorted(found) == ["0.jpg", "1.jpg", "2.jpg", "4.jpg"] and len(rows) == 4
+    for name, row in found.items():
+        np.testing.assert_array_equal(row, given[int(name[0])].astype(np.float16))
+
+
+def test_features_that_do_not_fit_are_refused_before_a_picture_is_read(
+    cameras: list[Any], manifest: Path, version: Any, tmp_path: Path
+) -> None:
+    right = np.zeros((5, version.dim), np.float32)
+    cases = {
+        "other.npz": ({"features": right, "bundle": "0" * 64}, "another bundle"),
+        "wide.npz": ({"features": np.zeros((5, version.dim + 1))}, f"rows of {version.dim} numbers"),
+        "short.npz": ({"features": right[:4]}, "4 features for 5 pictures"),
+        "empty.npz": ({"rows": right}, "cannot be read"),
+    }
+    for name, (arrays, words) in cases.items():
+        np.savez(tmp_path / name, **arrays)
+        with pytest.raises(CommandError, match=words):
+            called("import_gallery", manifest, features=tmp_path / name)
+    np.save(tmp_path / "f.npy", right)
+    with pytest.raises(CommandError, match="--model"):
+        called("import_gallery", manifest, features=tmp_path / "f.npy")
+    assert not Crop.objects.exists()
+    right[1, 0] = np.nan
+    np.save(tmp_path / "f.npy", right)
+    printed = called("import_gallery", manifest, features=tmp_path / "f.npy", model=version.name)
+    assert "no numbers" in printed and "5 pictures: 3 added, 0 known, 2 refused." in printed
+    assert Segment.objects.get().rows == 3
 
 
 def test_import_finds_out_the_layout(cameras: list[Any], tmp_path: Path) -> None:

@@ -13,10 +13,11 @@ from django.utils.translation import gettext_lazy
 from citysearch.commanding import TranslatedCommand
 from citysearch.gallery import layouts, services
 from citysearch.gallery.commanding import refusals, shown_progress
+from citysearch.gallery.featured import FeatureFile
 from citysearch.gallery.models import Crop, GalleryImport
 from citysearch.gallery.naming import PARSERS
 from citysearch.progress import add_progress_option
-from citysearch.research.queries import active_model_or_refuse
+from citysearch.research.queries import active_model_or_refuse, model_named
 from units.models import Camera
 
 LAYOUTS = ("auto", "folder", "zip", "manifest", *PARSERS, "gat1400")
@@ -48,6 +49,13 @@ class Command(TranslatedCommand):
             default=layouts.Options.subset,
             help=_("folder of a research set to import alone, where there is one (bounding_box_test)"),
         )
+        parser.add_argument(
+            "--features",
+            type=Path,
+            metavar="FILE",
+            help=_("features made elsewhere, .npy or .npz, one row for each picture in the order of the source"),
+        )
+        parser.add_argument("--model", default="", help=_("name, id or checksum (default: the active version)"))
         parser.add_argument("--index", action="store_true", help=_("extract the features here, instead of in a worker"))
         add_progress_option(parser)
 
@@ -57,7 +65,10 @@ class Command(TranslatedCommand):
         with refusals():
             names = layouts.camera_map_read(options["cameras"], Camera.objects.values_list("code", flat=True))
         with refusals(), shown_progress(_("crops"), options) as progress:
-            row = services.crops_import(source, layout, camera_map=names, subset=options["subset"], progress=progress)
+            features = _features(options)
+            row = services.crops_import(
+                source, layout, camera_map=names, subset=options["subset"], progress=progress, features=features
+            )
         self._tell(row)
         if row.state == GalleryImport.State.FAILED:
             raise CommandError(row.message)
@@ -89,3 +100,13 @@ class Command(TranslatedCommand):
         with refusals(), shown_progress(_("features"), options) as progress:
             count = services.index_cameras(list(cameras), active_model_or_refuse(), progress)
         self.stdout.write(_("%(count)d crops indexed.") % {"count": count})
+
+
+def _features(options: dict[str, Any]) -> FeatureFile | None:
+    """The features given, of the version named. An .npy does not say who made it, so the version must be."""
+    path: Path | None = options["features"]
+    if path is None:
+        return None
+    if path.suffix != ".npz" and not options["model"]:
+        raise CommandError(_("An .npy file does not say who made it: name the model version with --model."))
+    return FeatureFile(path, model_named(options["model"]) if options["model"] else active_model_or_refuse())

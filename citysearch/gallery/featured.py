@@ -1,0 +1,86 @@
+"""Features that came with the crops: checked against the model version, then committed as if extracted here."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from django.utils.translation import gettext as _
+from numpy.typing import NDArray
+
+from citysearch.gallery.adding import Arrival, Outcome
+from citysearch.gallery.indexing import SEGMENT_ROWS, segment_commit
+from citysearch.gallery.layouts import BadSource
+from citysearch.gallery.moments import aware
+from citysearch.gallery.reasons import Refused
+from citysearch.research.models import ModelVersion
+from reid_engine.store import SegmentData
+
+# Ids and times of so many rows are held at most; the features themselves stay in their file until they are written.
+HELD_ROWS = 65_536
+
+FLOAT16_MOST = 65_504
+
+Row = tuple[int, float, int]  # crop id, seconds on the camera's clock, number of its feature
+
+
+class FeatureFile:
+    """Features (N, D), one for each picture of an import in its order, of one model version.
+
+    An .npy file is mapped; an .npz holds `features` and may hold `bundle`, the sha256 of the bundle that made them.
+    """
+
+    def __init__(self, path: Path, version: ModelVersion) -> None:
+        self.version, self.name = version, path.name
+        self.rows = self._read(path)
+        if self.rows.ndim != 2 or self.rows.shape[1] != version.dim or self.rows.dtype.kind != "f":
+            words = {"path": path.name, "shape": self.rows.shape, "dim": version.dim, "name": version.name}
+            raise BadSource(_("%(path)s holds %(shape)s; %(name)s needs rows of %(dim)d numbers.") % words)
+        self._held: dict[int, list[Row]] = defaultdict(list)
+
+    def check_count(self, pictures: int) -> None:
+        """Raises BadSource unless there is one feature for each picture."""
+        if pictures != len(self.rows):
+            words = {"path": self.name, "rows": len(self.rows), "pictures": pictures}
+            raise BadSource(_("%(path)s holds %(rows)d features for %(pictures)d pictures.") % words)
+
+    def checked(self, arrival: Arrival, number: int) -> Arrival:
+        """The arrival, or why the feature beside it cannot be kept."""
+        if isinstance(arrival, Outcome) or bool((np.abs(self.rows[number]) <= FLOAT16_MOST).all()):
+            return arrival
+        error = Refused("bad_feature")
+        return Outcome(arrival[1].line, arrival[1].source_name, error.code, message=error.message)
+
+    def take(self, arrivals: Sequence[Arrival], outcomes: Sequence[Outcome], first: int) -> None:
+        """Note what became of the pictures from number `first` on, and write what is enough for a segment."""
+        for number, (arrival, outcome) in enumerate(zip(arrivals, outcomes, strict=True), start=first):
+            if not isinstance(arrival, Outcome) and outcome.crop_id is not None:
+                moment = aware(arrival[1].captured_at).timestamp()
+                self._held[arrival[0].pk].append((outcome.crop_id, moment, number))
+        everything = sum(map(len, self._held.values())) >= HELD_ROWS
+        self.commit(1 if everything else SEGMENT_ROWS)
+
+    def commit(self, least: int = 1) -> None:
+        """Write the rows of each camera that has at least so many."""
+        for camera_id in [pk for pk, rows in self._held.items() if len(rows) >= least]:
+            rows = {row[0]: row for row in self._held.pop(camera_id)}.values()
+            ids, seen_at, numbers = (np.array(column) for column in zip(*rows, strict=True))
+            order = np.argsort(numbers)
+            features = np.asarray(self.rows[numbers[order]], dtype=np.float16)
+            segment_commit(camera_id, self.version, SegmentData(ids[order], seen_at[order], features))
+
+    def _read(self, path: Path) -> NDArray[Any]:
+        try:
+            found = np.load(path, mmap_mode="r", allow_pickle=False)
+            rows = found if isinstance(found, np.ndarray) else found["features"]
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            words = {"path": path.name, "error": error}
+            raise BadSource(_("%(path)s cannot be read as features: %(error)s.") % words) from error
+        made_by = "" if isinstance(found, np.ndarray) or "bundle" not in found else str(found["bundle"])
+        if made_by not in ("", self.version.sha256):
+            words = {"path": path.name, "name": self.version.name}
+            raise BadSource(_("The features of %(path)s were made by another bundle than %(name)s.") % words)
+        return rows
