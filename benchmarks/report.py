@@ -17,8 +17,15 @@ HEAD = """# Performance
 
 Written by `make bench`; one row again by `python -m benchmarks LETTER`. Every number was measured by the code beside
 it, the peers and the ceiling in the same run, taking turns, each by its best of several runs. Ratios say how many times
-better ours is than the peer, or which share of the ceiling it reaches. The machine did other work as well, which the
-turns spread over all contenders alike: trust the ratios, and take the absolute figures as what a busy machine left.
+better ours is than the peer, or which share of the ceiling it reaches. Other work of the machine falls on all
+contenders alike: trust the ratios, and take the absolute figures as what a machine shared with others left.
+"""
+
+NO_GPU = """## GPU
+
+Not measured: no GPU was at hand. The kernel (reid_engine/gpu.py) is tested by Triton's interpreter against the CPU's
+distances, and compiled for compute capability 9.0 it uses the tensor cores and spills no register. On a machine with a
+GPU, `python -m benchmarks gpu` measures diff attention over resident rows at both ratios, and embedding.
 """
 
 
@@ -26,6 +33,8 @@ def write(results: Path = RESULTS, document: Path = DOCUMENT) -> None:
     """Write the document and its plots from every kept figure that was not a quick one."""
     figures = [figure for figure in map(load, _files(results)) if not figure.quick]
     parts = [HEAD, _machines(figures), _table(figures), *(_section(figure, document) for figure in figures)]
+    if not any(figure.letter == "gpu" for figure in figures):
+        parts.append(NO_GPU)
     if SIZING.exists():
         parts.append(SIZING.read_text())
     document.parent.mkdir(parents=True, exist_ok=True)
