@@ -22,14 +22,16 @@ from django.utils.translation import gettext_lazy as _
 from citysearch.errors import ServiceError
 from citysearch.gallery import services
 from citysearch.gallery.access import crops_of, imports_of, is_administrator
+from citysearch.gallery.comparing import SHOWN, comparison_start
+from citysearch.gallery.comparisons import figures, pairs_of
 from citysearch.gallery.layouts import camera_map_read
-from citysearch.gallery.models import Crop, GalleryImport, Segment
+from citysearch.gallery.models import Crop, GalleryImport, ModelComparison, Segment
 from citysearch.gallery.queries import crop_url, true_time
 from citysearch.gallery.reasons import ERASED, REASONS
 from citysearch.gallery.serializers import UPLOADED
 from citysearch.gallery.spool import spool_path
-from citysearch.gallery.work import import_work, refusals_by_reason, version_work
-from citysearch.research.access import may_read
+from citysearch.gallery.work import comparison_work, import_work, refusals_by_reason, version_work
+from citysearch.research.access import may_activate, may_read
 from citysearch.research.models import ModelVersion
 from units.access import cameras_of
 from units.models import Role
@@ -271,6 +273,74 @@ class SegmentAdmin(ReadOnly, admin.ModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Segment]:
         return super().get_queryset(request).filter(camera__in=cameras_of(request.user, Role.ADMINISTRATOR).order_by())
+
+
+class ComparisonForm(forms.Form):
+    first = forms.ModelChoiceField(ModelVersion.objects.all(), label=_("first version"))
+    second = forms.ModelChoiceField(ModelVersion.objects.all(), label=_("second version"))
+    queries = forms.IntegerField(label=_("queries"), initial=8, min_value=1, max_value=40)
+
+
+@admin.register(ModelComparison)
+class ModelComparisonAdmin(ReadOnly, admin.ModelAdmin):
+    """Two versions side by side. Only who may choose the version of all may compare them over the whole gallery."""
+
+    change_form_template = "admin/gallery/comparison.html"
+    list_display = ["created_at", "first", "second", "queries", "state", "user"]
+    list_select_related = ["first", "second", "user"]
+    fields = readonly_fields = ("first", "second", "user", "created_at", "finished_at")
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return may_activate(request.user)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may_activate(request.user)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may_activate(request.user)
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(self.progress_view)
+        return [path("<int:pk>/progress/", view, name="gallery_modelcomparison_progress"), *super().get_urls()]
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        form = ComparisonForm(request.POST or None, initial=request.GET.dict())
+        if form.is_valid():
+            try:
+                row = comparison_start(**form.cleaned_data, user=request.user)
+                return redirect("admin:gallery_modelcomparison_change", row.pk)
+            except ServiceError as error:
+                form.add_error(None, error.message)
+        context = {
+            **self.admin_site.each_context(request), "opts": self.opts, "form": form, "media": self.media,
+            "title": _("Compare two model versions"),
+        }  # fmt: skip
+        return TemplateResponse(request, "admin/gallery/compare.html", context)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        extra = {} if row is None else _comparison_context(row)
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **extra})
+
+    def progress_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """The bar alone, for the page that is open."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        row = get_object_or_404(ModelComparison, pk=pk)
+        return TemplateResponse(request, "admin/work.html", {"works": [comparison_work(row)]})
+
+
+def _comparison_context(row: ModelComparison) -> dict[str, Any]:
+    pairs = pairs_of(row) if row.finished_at else []
+    return {
+        "works": [comparison_work(row)], "unfinished": row.finished_at is None, "pairs": pairs, "shown": SHOWN,
+        "figures": figures(row.first, row.second), "same_best": sum(pair.same_best for pair in pairs),
+        "shared": sum(pair.shared for pair in pairs) / max(1, len(pairs)),
+    }  # fmt: skip
 
 
 def _import_context(row: GalleryImport) -> dict[str, Any]:

@@ -140,3 +140,55 @@ class Segment(models.Model):
 
     def __str__(self) -> str:
         return self.path
+
+
+class ModelComparison(models.Model):
+    """Two model versions asked for the same people. queued --> running --> done | failed.
+
+    Its queries are drawn by lot from the gallery: comparing models is no way to search for somebody.
+    """
+
+    class State(models.TextChoices):
+        QUEUED = "queued", _("queued")
+        RUNNING = "running", _("running")
+        DONE = "done", _("done")
+        FAILED = "failed", _("failed")
+
+    first = models.ForeignKey(ModelVersion, models.CASCADE, related_name="+", verbose_name=_("first version"))
+    second = models.ForeignKey(ModelVersion, models.CASCADE, related_name="+", verbose_name=_("second version"))
+    queries = models.PositiveSmallIntegerField(_("queries"), default=8)
+    compared = models.PositiveSmallIntegerField(_("compared"), default=0)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, verbose_name=_("user"))
+    state = models.CharField(_("state"), max_length=12, choices=State.choices, default=State.QUEUED)
+    message = models.TextField(_("message"), blank=True)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("model comparison")
+        verbose_name_plural = _("model comparisons")
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.first} / {self.second}"
+
+
+class ComparedHit(models.Model):
+    """A crop among the nearest of a query for either version. Ranks count from 1; null: beyond what was ranked."""
+
+    comparison = models.ForeignKey(ModelComparison, models.CASCADE, related_name="hits")
+    query = models.ForeignKey(Crop, models.CASCADE, related_name="+")
+    crop = models.ForeignKey(Crop, models.CASCADE, related_name="+")
+    first_rank = models.PositiveIntegerField(null=True)
+    first_distance = models.FloatField(null=True)
+    first_likelihood = models.FloatField(null=True)
+    second_rank = models.PositiveIntegerField(null=True)
+    second_distance = models.FloatField(null=True)
+    second_likelihood = models.FloatField(null=True)
+
+    class Meta:
+        verbose_name = _("compared hit")
+        verbose_name_plural = _("compared hits")
+
+    def __str__(self) -> str:
+        return f"{self.query_id} {self.crop_id}"

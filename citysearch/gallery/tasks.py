@@ -6,10 +6,10 @@ import logging
 
 from celery import shared_task
 
-from citysearch.gallery import indexing, services, spool, watch  # noqa: F401  watch connects itself to the worker
+from citysearch.gallery import comparing, indexing, services, spool, watch  # noqa: F401  watch connects itself to the worker
 from citysearch.gallery.claims import claimed
 from citysearch.gallery.counting import counts_check
-from citysearch.gallery.models import GalleryImport
+from citysearch.gallery.models import GalleryImport, ModelComparison
 from citysearch.gallery.queueing import sent
 from citysearch.research.models import ModelVersion
 from citysearch.research.services import model_activate, model_indexed
@@ -63,6 +63,15 @@ def import_task(import_id: int) -> None:
             spool.spool_remove(import_id)
 
 
+@shared_task(queue="engine", priority=LOWEST_PRIORITY)
+def compare_task(comparison_id: int) -> None:
+    """Compare two model versions; one that was ended or removed meanwhile is no work."""
+    with claimed(f"compare-{comparison_id}") as ours:
+        row = ModelComparison.objects.filter(pk=comparison_id, finished_at=None).first()
+        if row is not None and ours:
+            comparing.comparison_run(row)
+
+
 @shared_task(queue="default")
 def purge_task() -> dict[str, dict[str, int]]:
     """Erase what is older than its unit keeps it."""
@@ -77,6 +86,8 @@ def gallery_catch_up() -> None:
     for import_id in GalleryImport.objects.filter(state__in=states).values_list("pk", flat=True):
         if spool.spool_path(import_id).exists():
             sent(import_task, import_id)
+    for comparison_id in ModelComparison.objects.filter(finished_at=None).values_list("pk", flat=True):
+        sent(compare_task, comparison_id)
     versions = ModelVersion.objects.filter(state__in=[ModelVersion.State.ACTIVE, ModelVersion.State.INDEXING])
     cameras = list(Camera.objects.values_list("pk", flat=True))
     for version in versions:

@@ -9,7 +9,7 @@ from django.db.models import Count
 from django.utils.translation import gettext as _
 
 from citysearch.gallery.indexing import pending_counts
-from citysearch.gallery.models import CameraCount, Crop, GalleryImport
+from citysearch.gallery.models import CameraCount, Crop, GalleryImport, ModelComparison
 from citysearch.gallery.queries import index_progress
 from citysearch.gallery.reasons import REASONS
 from citysearch.research.models import ModelVersion
@@ -63,6 +63,15 @@ def version_work(version: ModelVersion) -> Work:
     moving = version.state in (ModelVersion.State.INDEXING, ModelVersion.State.ACTIVE)
     missing = max(0, counts["crops"] - counts["indexed"])
     return _features(version, counts["crops"], missing, moving)
+
+
+def comparison_work(row: ModelComparison) -> Work:
+    """The queries of a comparison."""
+    failed = row.state == ModelComparison.State.FAILED
+    return Work(
+        title=_("Queries"), state=row.get_state_display(), done=row.compared, total=row.queries,
+        ended=row.finished_at is not None, failed=failed, message=row.message,
+    )  # fmt: skip
 
 
 def refusals_by_reason(row: GalleryImport) -> list[tuple[str, int]]:

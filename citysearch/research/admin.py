@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext, ngettext
@@ -29,7 +30,7 @@ class ModelVersionAdmin(admin.ModelAdmin):
     list_display = ["name", "state", "indexing", "backbone", "dim", "rank1", "mean_ap", "mean_inp", "activated_at"]
     list_filter = ["state", "backbone"]
     search_fields = ["name", "sha256"]
-    actions = ["activate", "index", "index_and_activate"]
+    actions = ["activate", "index", "index_and_activate", "compare"]
     fields = readonly_fields = (
         "name",
         "state",
@@ -101,6 +102,14 @@ class ModelVersionAdmin(admin.ModelAdmin):
         version = self._single(request, chosen)
         if version is not None:
             self._index(request, version, activate=True)
+
+    @admin.action(description=_("Compare the two chosen model versions"), permissions=["activate"])
+    def compare(self, request: HttpRequest, chosen: QuerySet[ModelVersion]) -> HttpResponse | None:
+        pair = list(chosen.order_by("created_at").values_list("pk", flat=True)[:3])
+        if len(pair) != 2:
+            self.message_user(request, gettext("Choose exactly two model versions."), messages.ERROR)
+            return None
+        return redirect(reverse("admin:gallery_modelcomparison_add") + "?first={}&second={}".format(*pair))
 
     def _index(self, request: HttpRequest, version: ModelVersion, activate: bool) -> None:
         services.model_index(version, activate)

@@ -10,7 +10,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from citysearch.gallery.models import Crop, GalleryImport
+from citysearch.gallery import comparing
+from citysearch.gallery.models import Crop, GalleryImport, ModelComparison
 from citysearch.research.models import ModelVersion
 from citysearch.searches.tests import cast
 from frontend.tests.conftest import PATIENCE_MS
@@ -126,3 +127,32 @@ def test_the_bar_of_a_model_version_moves_in_the_list_and_on_its_page(
     cast.index(gallery, version)
     ModelVersion.objects.filter(pk=version.pk).update(state="ready")
     page.wait_for_selector(".work[data-ended]")
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_two_versions_are_compared_side_by_side(
+    gallery: list[Any],
+    visit: Callable[..., Any],
+    screenshot: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+    language: str,
+) -> None:
+    monkeypatch.setattr("celery.app.task.Task.apply_async", lambda task, args, **options: None)
+    version = cast.make_version("next", "ready", "e" * 64)
+    version.metrics = {"dataset": "Market-1501", "attention_map": 0.87, "attention_rank1": 0.95}
+    version.save()
+    cast.index(gallery, version)
+    page = visit("/admin/gallery/modelcomparison/add/", language)
+    assert not in_both_schemes(page)
+    page.select_option("[name=first]", label="paint")
+    page.select_option("[name=second]", label="next")
+    page.fill("[name=queries]", "3")
+    page.click(".submit-row input")
+    page.wait_for_selector(".work:not([data-ended])")
+    comparing.comparison_run(ModelComparison.objects.get())
+    page.wait_for_selector(".comparison-hits")
+    assert page.locator(".comparison").count() == ModelComparison.objects.get().queries
+    page.wait_for_timeout(300)
+    screenshot("compared")
+    page.locator(".comparison").first.scroll_into_view_if_needed()
+    assert not in_both_schemes(page)
