@@ -7,13 +7,15 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .bundle import SHIPPED
-from .data import READERS, Record, read
+from .data import READERS, Record, read, read_all
 from .data.loaders import crop_batches, photo_of
-from .errors import BadDataset, ReidError, TrainingStopped
+from .errors import BadConfig, BadDataset, ReidError, TrainingStopped
 from .messages import catalogue, environment_language, install
 from .messages import gettext as _
 from .options import (
@@ -26,6 +28,9 @@ from .options import (
     train_config,
 )
 from .training.config import recipe_path
+
+if TYPE_CHECKING:
+    from .engine import Engine
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 EXIT_REFUSED, EXIT_INTERRUPTED = 2, 130
@@ -76,6 +81,8 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--table", default="markdown", choices=("markdown", "csv", "json"), help=_("what to print"))
     command.add_argument("--out", type=Path, help=_("also write a report to this folder: table, curves, worst queries"))
     command.add_argument("--rerank", action="store_true", help=_("add rows with k-reciprocal re-ranking, marked"))
+    pairs = _("MiB for a tile of pairs (default: %(default)s)")
+    command.add_argument("--pair-memory", type=int, default=256, help=pairs)
     _add_engine(command)
     command.set_defaults(run=run_evaluate)
 
@@ -113,8 +120,11 @@ def _add_calibrate(command: argparse.ArgumentParser) -> None:
 
 
 def _add_search(command: argparse.ArgumentParser) -> None:
-    command.add_argument("photos", nargs="+", type=Path, help=_("photos of one person"))
-    command.add_argument("--gallery", required=True, type=Path, help=_("folder of crops, searched with all below it"))
+    command.add_argument(
+        "photos", nargs="+", type=Path, help=_("photos of one person, or .npy files of their features")
+    )
+    gallery = _("folder of crops, searched with all below it, or a .npy file of their features")
+    command.add_argument("--gallery", required=True, type=Path, help=gallery)
     command.add_argument("--top", type=int, default=10, help=_("how many to show (default: %(default)s)"))
     command.add_argument("--json", action="store_true", help=_("print JSON"))
     _add_engine(command)
@@ -167,17 +177,18 @@ def run_table(options: argparse.Namespace) -> None:
 
 def run_evaluate(options: argparse.Namespace) -> None:
     """Print the table of a bundle on a data set."""
-    dataset = read(options.format, options.data, needs=("query", "gallery"))
+    datasets = read_all(options.format, options.data, needs=("query", "gallery"))
     from .engine import Engine
-    from .evaluation.evaluate import rows_of, study
-    from .evaluation.folder import write_folder
+    from .evaluation.evaluate import rows_of
+    from .evaluation.folder import write_folders
+    from .evaluation.splits import study_all
     from .evaluation.tables import WRITERS
 
-    engine = Engine(options.bundle, device=options.device, exhaustive_rows=rows_of(dataset))
-    found = study(engine, dataset, again=options.rerank)
-    print(WRITERS[options.table](found.report), end="")
+    engine = Engine(options.bundle, device=options.device, exhaustive_rows=max(map(rows_of, datasets)))
+    report, studies = study_all(engine, datasets, again=options.rerank, pair_memory=options.pair_memory)
+    print(WRITERS[options.table](report), end="")
     if options.out is not None:
-        write_folder(options.out, found)
+        write_folders(options.out, report, studies)
 
 
 def run_ablate(options: argparse.Namespace) -> None:
@@ -237,22 +248,53 @@ def run_export(options: argparse.Namespace) -> None:
 
 
 def run_search(options: argparse.Namespace) -> None:
-    """Print the crops of a folder that look most like the person on the photos, best first."""
+    """Print the crops of a folder, or the rows of a file, that look most like the person asked for, best first."""
+    taken = options.gallery.suffix == ".npy"
+    if any((path.suffix == ".npy") != taken for path in options.photos):
+        text = _("photos are searched for in a folder of crops, features in a file of features")
+        raise BadConfig(text, option="gallery")
+    query, features, names, engine = (_of_features if taken else _of_pictures)(options)
+    ranking = engine.rank(query, features, np.arange(len(names), dtype=np.int64), options.top)
+    found = zip(ranking.ids, ranking.distances, ranking.likelihoods, strict=True)
+    hits: list[dict[str, object]] = [
+        {"rank": rank, "crop": names[row], "distance": float(distance), "likelihood": float(likelihood)}
+        for rank, (row, distance, likelihood) in enumerate(found, start=1)
+    ]
+    print(json.dumps(hits, indent=2) if options.json else _lines(hits))
+
+
+Asked = tuple[NDArray[np.float32], NDArray[np.float16], list[str], "Engine"]
+
+
+def _of_pictures(options: argparse.Namespace) -> Asked:
+    """Query (D,), gallery (N, D), the crops' paths, and the engine that took the features."""
     crops = gallery_of(options.gallery)
     photos = [photo_of(Record(path, 0, 0)) for path in options.photos]
     from .engine import Engine
 
     engine = Engine(options.bundle, device=options.device)
     features = np.concatenate([engine.crop_features(images) for images in crop_batches(crops)])
-    ids = np.arange(len(crops), dtype=np.int64)
-    ranking = engine.rank(engine.query_features(photos), features, ids, options.top)
-    hits = [
-        {"rank": rank, "crop": str(crops[row].path), "distance": float(distance), "likelihood": float(likelihood)}
-        for rank, (row, distance, likelihood) in enumerate(
-            zip(ranking.ids, ranking.distances, ranking.likelihoods, strict=True), start=1
-        )
-    ]
-    print(json.dumps(hits, indent=2) if options.json else _lines(hits))
+    return engine.query_features(photos), features, [str(crop.path) for crop in crops], engine
+
+
+def _of_features(options: argparse.Namespace) -> Asked:
+    """The same from files; a crop's name is its row."""
+    query = np.concatenate([vectors_of(path) for path in options.photos]).mean(axis=0)
+    features = vectors_of(options.gallery).astype(np.float16)
+    from .engine import Engine
+
+    return query, features, list(map(str, range(len(features)))), Engine(options.bundle, device=options.device)
+
+
+def vectors_of(path: Path) -> NDArray[np.float32]:
+    """The features of a .npy file, (N, D) or one vector (D,). Raises BadDataset."""
+    try:
+        vectors = np.atleast_2d(np.load(path, allow_pickle=False)).astype(np.float32)
+    except (OSError, ValueError, EOFError) as error:
+        raise BadDataset(_("%(path)s cannot be read: %(error)s"), path=str(path), error=error) from error
+    if vectors.ndim != 2 or not vectors.size or not np.isfinite(vectors).all():
+        raise BadDataset(_("%(path)s holds no vectors (N, D) of finite numbers"), path=str(path))
+    return vectors
 
 
 def gallery_of(folder: Path) -> list[Record]:

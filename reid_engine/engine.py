@@ -23,7 +23,7 @@ from reid_engine.calibration import Calibration, Curve, Situated, Situation, str
 from reid_engine.contracts import Ranking
 from reid_engine.errors import BadConfig, BundleCorrupt, BundleMismatch
 from reid_engine.photo import views_of
-from reid_engine.ranking import Attention, Features, Ranker
+from reid_engine.ranking import Attention, Features, Ranker, require_sizes
 from reid_engine.workers import Workers
 
 from .messages import gettext_noop as _
@@ -100,6 +100,7 @@ class Engine:
 
         `among` is how many rows the whole search looks at, where these are a part of them: likelihoods depend on it.
         """
+        require_sizes(self._ranker.attention, query, features)
         return self._ranker.rank(query, features, ids, limit, self.situation(query, among or len(features)))
 
     def situation(self, query: NDArray[np.float32], rows: int) -> Situation | None:

@@ -25,7 +25,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from .augment import eval_tensor
+from .errors import BundleMismatch
+from .messages import gettext_noop as _
 from .models.diff_attention import EPS
+from .models.foreign import OnnxExtractor, Unseeing
 from .models.reid_model import ReidModel
 from .photo import enhance
 
@@ -57,8 +60,10 @@ def explain(model: ReidModel, preprocessing: Mapping[str, Any], photo: Image.Ima
     """The pair as a search sees it: the photo enhanced, both under the bundle's preprocessing and views.
 
     The query map lies over `enhance(photo)`, which may be padded; of a wide photo that view alone is explained. `model`
-    must be in eval mode.
+    must be in eval mode. Raises BundleMismatch where the extractor is an ONNX graph or absent.
     """
+    if isinstance(model.backbone, OnnxExtractor | Unseeing):
+        raise BundleMismatch(_("this bundle's extractor is closed: nothing can be said of the regions of a picture"))
     views = tuple(preprocessing.get("views") or ("plain",))
     device = next(model.parameters()).device
     query, gallery = (eval_tensor(image, preprocessing)[None].to(device) for image in (enhance(photo), crop))

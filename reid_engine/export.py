@@ -26,6 +26,7 @@ from .bundle import Bundle, read
 from .errors import BadConfig, ExportFailed, ReportUnwritten
 from .messages import gettext_noop as _
 from .models.diff_attention import DiffAttention
+from .models.foreign import OnnxExtractor, Unseeing
 
 TOLERANCE = 1e-3
 EXTRACTOR, ATTENTION = "extractor.onnx", "diff_attention.onnx"
@@ -72,7 +73,7 @@ class PairDistance(nn.Module):
 
 
 def export(bundle_path: Path | str, folder: Path) -> list[Graph]:
-    """Writes both graphs of a bundle to `folder`.
+    """Writes both graphs of a bundle to `folder`; diff attention alone where the extractor is a file of its own.
 
     Raises BadConfig where onnx or onnxruntime is missing, ExportFailed where an output differs from the bundle's by
     more than TOLERANCE (nothing is kept then), ReportUnwritten where the folder cannot be written, BundleCorrupt.
@@ -85,12 +86,12 @@ def export(bundle_path: Path | str, folder: Path) -> list[Graph]:
     spread = float(model.neck.weight.detach().abs().mean())
     pairs = {name: _normal((PROBES, model.dim), seed) * spread for seed, name in ((1, "query"), (2, "gallery"))}
     extractor = Extractor(model, bundle.manifest["preprocessing"]).eval()
+    frozen = isinstance(model.backbone, OnnxExtractor | Unseeing)
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        return [
-            _written(folder / EXTRACTOR, extractor, images, ("features",), facts),
-            _written(folder / ATTENTION, PairDistance(model.attention).eval(), pairs, ("distance", "attention"), facts),
-        ]
+        taken = [] if frozen else [_written(folder / EXTRACTOR, extractor, images, ("features",), facts)]
+        module = PairDistance(model.attention).eval()
+        return [*taken, _written(folder / ATTENTION, module, pairs, ("distance", "attention"), facts)]
 
 
 def runtime_or_refuse() -> Any:

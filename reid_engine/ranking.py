@@ -63,7 +63,7 @@ class Ranker:
         and the ranking says `exact=False`. Equal distances are ordered by id. Raises BundleMismatch for features of
         another size than the bundle's.
         """
-        _check_sizes(self.attention, query, features)
+        require_sizes(self.attention, query, features)
         rows = self._scored(query, features, limit)
         scored, kept = (features, ids) if rows is None else (features[rows], ids[rows])
         distances = self.distances(query, scored)
@@ -196,7 +196,8 @@ def _smallest(distances: Vector, limit: int) -> np.float32:
     return np.float32(np.partition(distances, limit - 1)[limit - 1])
 
 
-def _check_sizes(attention: Attention, query: Vector, features: Features) -> None:
+def require_sizes(attention: Attention, query: Vector, features: Features) -> None:
+    """Raises BundleMismatch where query (D,) or features (N, D) are not of the bundle's size."""
     found = {query.shape[-1], features.shape[-1]} if len(features) else {query.shape[-1]}
     if found != {attention.dim}:
         text = _("The bundle ranks features of size %(expected)s, given were %(found)s; index the gallery again.")

@@ -21,6 +21,7 @@ from citysearch.gallery.files import disk_full_said, picture_read
 from citysearch.gallery.models import Crop
 from citysearch.searches.models import Search, SearchPhoto
 from citysearch.searches.photos import photo_file, photo_load, photos_folder
+from reid_engine.training.config import FROZEN
 from units.access import User
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ ASK_AGAIN_S = 30.0
 
 
 class Unexplained(ServiceError):
-    """A picture the explanation needs is there no more."""
+    """A picture the explanation needs is there no more, or the model cannot say."""
 
     code = "picture_missing"
     status = 404
@@ -45,6 +46,8 @@ def explanation(search: Search, crop: Crop, position: int, user: User) -> bytes:
     photo = search.photos.filter(position=position).first()
     if photo is None or not photo_file(photo).is_file():
         raise Unexplained(_("The photo of this search was removed; there is nothing to explain the hit with."))
+    if search.model_version is None or search.model_version.backbone in FROZEN:
+        raise Unexplained(_("The model of this search has a closed extractor; its hits cannot be explained."))
     path = _path(search.pk, crop.pk, position)
     if not path.is_file():
         _ask(path, photo, crop)

@@ -10,7 +10,7 @@ from ..errors import BadConfig
 from ..messages import gettext_noop as _
 from .records import PARTS, Dataset, Part, Record
 
-READERS = ("market1501", "cuhk03", "cuhk03_old", "msmt17", "folder", "synthetic")
+READERS = ("market1501", "cuhk03", "cuhk03_old", "msmt17", "folder", "synthetic", "features")
 
 __all__ = ["PARTS", "READERS", "Dataset", "Part", "Record", "place_of", "read", "read_all"]
 

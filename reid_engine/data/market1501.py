@@ -71,8 +71,8 @@ def read_folders(root: Path, needs: tuple[Part, ...], name: str, rules: Rules) -
                 root, _("there is no folder %(folder)s%(hint)s"), folder=FOLDERS[part], hint=_hint(root, part)
             )
     skipped: Counter[str] = Counter()
-    parts = {part: tuple(_records(root / FOLDERS[part], part, rules, skipped)) for part in PARTS}
-    return checked(Dataset(name, **parts, skipped=dict(skipped)), needs, root, rules.layout)
+    train, query, gallery = (tuple(_records(root / FOLDERS[part], part, rules, skipped)) for part in PARTS)
+    return checked(Dataset(name, train, query, gallery, dict(skipped)), needs, root, rules.layout)
 
 
 def _records(folder: Path, part: Part, rules: Rules, skipped: Counter[str]) -> Iterator[Record]:

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..errors import BadDataset
 from ..messages import Message, gettext
 from ..messages import gettext_noop as _
@@ -28,13 +31,17 @@ class Record:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The parts of a data set, each sorted as read. `skipped` counts by reason what was left out on purpose."""
+    """The parts of a data set, each sorted as read. `skipped` counts by reason what was left out on purpose.
+
+    `vectors` (N, D) by part stand in for pictures where there are none.
+    """
 
     name: str
     train: tuple[Record, ...] = ()
     query: tuple[Record, ...] = ()
     gallery: tuple[Record, ...] = ()
     skipped: dict[str, int] = field(default_factory=dict)
+    vectors: dict[Part, NDArray[np.float32]] | None = field(default=None, compare=False, repr=False)
 
     def part(self, name: Part) -> tuple[Record, ...]:
         """The records of one part."""

@@ -25,13 +25,15 @@ from ..messages import gettext_noop as _
 from .cameras import Cell, camera_pairs, camera_scores
 from .hits import Halving, halved, halvings
 from .likelihoods import SEEN_FROM, Believed, Said, by_situation, cross_fitted
-from .metrics import TILE_CELLS, Figures, Identities, Scores, figures, gathered, intervals, paired_intervals, score_tile
+from .metrics import Figures, Identities, Scores, figures, gathered, intervals, paired_intervals, score_tile
 from .names import BY_SITUATION, DIFF_ATTENTION, PLAIN_COSINE, RERANKED
 from .observe import Observed, joined, observe
 from .openset import OpenSet, open_set, open_set_by_situation
 from .rerank import rerank
 
 KEPT_CELLS = 16_000_000
+PAIR_MEMORY = 256
+CELL_BYTES = 64  # of all that is made of one pair: two distances, their orders, what matches, precisions
 
 Progress = Callable[[int, int], None]
 Float16s = NDArray[np.float16]
@@ -76,8 +78,11 @@ def study(
     dataset: Dataset,
     progress: Progress = lambda done, total: None,
     again: bool = False,
+    pair_memory: int = PAIR_MEMORY,
 ) -> Study:
     """Diff attention beside plain cosine on the query and gallery parts of `dataset`; `again` adds re-ranked rows.
+
+    `pair_memory` is the MiB that a tile of queries against the whole gallery may take; it changes no figure.
 
     `progress(done, total)` counts the pictures, then the rows of the re-ranking. Raises BadDataset where a part is
     empty or a picture is broken, BadConfig where the engine ranks only a shortlist of a gallery of this size.
@@ -85,8 +90,12 @@ def study(
     if not dataset.query or not dataset.gallery:
         raise BadDataset(_("%(name)s needs query and gallery crops to be evaluated"), name=dataset.name)
     total = len(dataset.query) + len(dataset.gallery)
-    features = gallery_features(engine, dataset.gallery, lambda done: progress(done, total))
-    tiles = list(_tiles(engine, dataset, features, lambda done: progress(len(dataset.gallery) + done, total)))
+    if dataset.vectors is None:
+        features = gallery_features(engine, dataset.gallery, lambda done: progress(done, total))
+    else:
+        features = dataset.vectors["gallery"].astype(np.float16)
+    cells = (pair_memory << 20) // CELL_BYTES
+    tiles = list(_tiles(engine, dataset, features, cells, lambda done: progress(len(dataset.gallery) + done, total)))
     observed = {name: joined([tile.observed[name] for tile in tiles]) for name in (DIFF_ATTENTION, PLAIN_COSINE)}
     scores = {name: found.scores for name, found in observed.items()}
     if again:
@@ -125,13 +134,15 @@ class _Tile:
     turns: list[Halving]
 
 
-def _tiles(engine: Ranker, dataset: Dataset, features: Float16s, done: Callable[[int], None]) -> Iterator[_Tile]:
+def _tiles(
+    engine: Ranker, dataset: Dataset, features: Float16s, cells: int, done: Callable[[int], None]
+) -> Iterator[_Tile]:
     """Consecutive queries, so many at a time that memory stays bounded."""
     queries, gallery = _identities(dataset.query), _identities(dataset.gallery)
-    halves, step = halvings(queries, gallery), max(1, TILE_CELLS // len(gallery))
+    halves, step = halvings(queries, gallery), max(1, cells // len(gallery))
     for start in range(0, len(queries), step):
         records = dataset.query[start : start + step]
-        vectors = np.stack([engine.query_features([photo_of(record)]) for record in records])
+        vectors = _query_vectors(engine, dataset, slice(start, start + step))
         attended, plain, said = _ranked(engine, vectors, features)
         those, turns = queries.rows(start, start + step), [half.rows(start, start + step) for half in halves]
         observed = {
@@ -148,6 +159,12 @@ def _tiles(engine: Ranker, dataset: Dataset, features: Float16s, done: Callable[
             halved(attended, those, gallery, turns),
         )
         done(start + len(records))
+
+
+def _query_vectors(engine: Ranker, dataset: Dataset, rows: slice) -> Vectors:
+    if dataset.vectors is not None:
+        return dataset.vectors["query"][rows]
+    return np.stack([engine.query_features([photo_of(record)]) for record in dataset.query[rows]])
 
 
 def distances(engine: Ranker, vectors: Vectors, features: Float16s) -> tuple[Vectors, Vectors]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..contracts import EvalReport
 from ..errors import ReportUnwritten
 from ..messages import gettext_noop as _
 from .curves import write_curves
@@ -17,14 +18,24 @@ SHEET = "worst_queries.png"
 
 
 def write_folder(folder: Path, study: Study) -> list[Path]:
-    """Writes table.md, .csv and .json, cameras.csv, the curves and the contact sheet; the files written.
+    """Writes table.md, .csv and .json, cameras.csv, the curves and, of pictures, the contact sheet; the files.
 
     Raises ReportUnwritten where the folder cannot be made or the disk is full.
     """
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        pictures = [*write_curves(folder, study), write_sheet(folder / SHEET, study)]
-        return [*_texts(folder, study, [path.name for path in pictures]), *pictures]
+        sheet = [write_sheet(folder / SHEET, study)] if study.dataset.vectors is None else []
+        pictures = [*write_curves(folder, study), *sheet]
+        return [*_texts(folder, study.report, [path.name for path in pictures]), *pictures]
+
+
+def write_folders(folder: Path, report: EvalReport, studies: Sequence[Study]) -> list[Path]:
+    """A study's folder, or one below `folder` for each split and the table of their means; the files written."""
+    if len(studies) == 1:
+        return write_folder(folder, studies[0])
+    parts = [path for at, study in enumerate(studies, 1) for path in write_folder(folder / f"split-{at}", study)]
+    with writing(folder):
+        return [*_texts(folder, report, []), *parts]
 
 
 def write_text(path: Path, text: str) -> None:
@@ -45,8 +56,7 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _texts(folder: Path, study: Study, pictures: list[str]) -> list[Path]:
-    report = study.report
+def _texts(folder: Path, report: EvalReport, pictures: list[str]) -> list[Path]:
     cameras = ["\n", cameras_markdown(report)] if report.cameras else []
     shown = "".join(f"\n![{Path(name).stem.replace('_', ' ')}]({name})\n" for name in pictures)
     texts = {

@@ -36,8 +36,7 @@ def as_markdown(report: EvalReport) -> str:
         "|" + "---|" * (len(COLUMNS) + 1),
         *(_markdown_row(row) for row in report.rows),
         "",
-        _("Intervals over people drawn with replacement, 95%:"),
-        *(f"- {spoken(row.name)}: {_intervals(report, row.name)}" for row in report.rows),
+        *_spread_lines(report),
         *_gain_lines(report),
         *_note_lines(report),
         *_belief_lines(report),
@@ -108,6 +107,22 @@ def _values(row: EvalRow) -> list[float]:
 
 def _markdown_row(row: EvalRow) -> str:
     return f"| {spoken(row.name)} | " + " | ".join(f"{100 * value:.1f}" for value in _values(row)) + " |"
+
+
+def _spread_lines(report: EvalReport) -> list[str]:
+    """How sure the figures are: intervals over people, or the deviation over the splits they are means of."""
+    splits = report.extra.get("splits")
+    if splits is None:
+        head, said = _("Intervals over people drawn with replacement, 95%:"), _intervals
+    else:
+        head = _("Means over %(count)d splits; standard deviations over them:") % {"count": splits}
+        said = _deviations
+    return [head, *(f"- {spoken(row.name)}: {said(report, row.name)}" for row in report.rows)]
+
+
+def _deviations(report: EvalReport, name: str) -> str:
+    labels = (("rank1", "Rank-1"), ("mean_ap", "mAP"), ("mean_inp", "mINP"))
+    return ", ".join(f"{label} {100 * report.extra[f'{name} {figure} deviation']:.1f}" for figure, label in labels)
 
 
 def _intervals(report: EvalReport, name: str) -> str:

@@ -11,6 +11,7 @@ from ..errors import BadConfig
 from ..messages import gettext_noop as _
 from ..training.config import BACKBONES, require_one_of
 from .diff_attention import DiffAttention
+from .foreign import OnnxExtractor, Unseeing
 from .mobilenet import MobileNetV2
 from .osnet import OSNet
 from .reid_model import ReidModel
@@ -31,6 +32,8 @@ REGISTRY: dict[str, Callable[..., nn.Module]] = {
     "mobilenetv2": MobileNetV2,
     "bagtricks": BagTricks,
     "agw": AGW,
+    "onnx": OnnxExtractor,
+    "features": Unseeing,
 }
 
 

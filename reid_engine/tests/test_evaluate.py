@@ -19,10 +19,11 @@ from reid_engine.data import Dataset, Record
 from reid_engine.errors import BadConfig, BadDataset, ReportUnwritten
 from reid_engine.evaluation import evaluate as evaluation
 from reid_engine.evaluation.evaluate import evaluate, study
-from reid_engine.evaluation.folder import write_folder
+from reid_engine.evaluation.folder import write_folder, write_folders
 from reid_engine.evaluation.metrics import cmc_map_minp
 from reid_engine.evaluation.names import DIFF_ATTENTION, PLAIN_COSINE, RERANKED
 from reid_engine.evaluation.sheet import worst, write_sheet
+from reid_engine.evaluation.splits import study_all
 from reid_engine.evaluation.tables import WRITERS, as_csv, as_dict, as_json, as_markdown
 
 
@@ -102,8 +103,21 @@ def test_plain_cosine_stands_beside_diff_attention_and_differs(dataset: Dataset)
 
 def test_the_number_of_queries_at_a_time_changes_nothing(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = evaluate(ColourRanker(), dataset)
-    monkeypatch.setattr(evaluation, "TILE_CELLS", 33)
-    assert evaluate(ColourRanker(), dataset) == whole
+    monkeypatch.setattr(evaluation, "CELL_BYTES", 1 << 15)
+    for memory in (1, 2, 1000):
+        assert study(ColourRanker(), dataset, pair_memory=memory).report == whole
+
+
+def test_several_splits_give_their_means_and_how_far_they_differ(dataset: Dataset, tmp_path: Path) -> None:
+    halves = [replace(dataset, query=dataset.query[part]) for part in (slice(0, 4), slice(4, 9))]
+    report, studies = study_all(ColourRanker(), halves)
+    figures = [found.report.rows[0].mean_ap for found in studies]
+    assert report.rows[0].mean_ap == pytest.approx(np.mean(figures)) and report.queries == 9
+    assert report.extra["diff attention mean_ap deviation"] == pytest.approx(np.std(figures, ddof=1))
+    assert "Means over 2 splits" in as_markdown(report) and "95%" not in as_markdown(report)
+    names = {str(path.relative_to(tmp_path)) for path in write_folders(tmp_path, report, studies)}
+    assert {"table.md", "split-1/table.md", "split-2/worst_queries.png"} <= names
+    assert study_all(ColourRanker(), [dataset])[0] == evaluate(ColourRanker(), dataset)
 
 
 def test_progress_counts_every_picture_and_ends_at_the_total(dataset: Dataset) -> None:

@@ -24,7 +24,10 @@ BACKBONES = (
     "mobilenetv2",
     "bagtricks",
     "agw",
+    "onnx",
+    "features",
 )
+FROZEN = ("onnx", "features")
 TRANSFORMS = ("sub", "squ", "abs")
 ACTIVATIONS = ("sigmoid", "none")
 DISTANCES = ("euclidean", "cosine")
@@ -192,6 +195,12 @@ def _check_names(config: TrainConfig) -> None:
     require_one_of("data_format", config.data_format, DATA_FORMATS)
     require_one_of("strategy", config.strategy, STRATEGIES)
     require_one_of("backbone", config.backbone, BACKBONES)
+    if config.backbone in FROZEN and config.strategy != "separate":
+        text = _("the backbone %(backbone)s is used as it is; give --strategy separate")
+        raise BadConfig(text, backbone=config.backbone, option="strategy")
+    if (config.backbone == "features") != (config.data_format == "features"):
+        both = _("--backbone features and --data-format features go together: neither has pictures")
+        raise BadConfig(both, option="backbone")
     require_one_of("transform", config.transform, TRANSFORMS)
     require_one_of("activation", config.activation, ACTIVATIONS)
     require_one_of("distance", config.distance, DISTANCES)

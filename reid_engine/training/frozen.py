@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from ..bundle import SHIPPED
 from ..data import read
+from ..data.features import LAYOUT, part_of, require_one_size
 from ..data.loaders import photo_of
-from ..data.records import PARTS, Dataset, Layout, Part, Record, require_folder
+from ..data.records import PARTS, Dataset, Part, Record, require_folder
 from ..errors import ReportUnwritten
 from ..evaluation.evaluate import gallery_features
 from ..messages import gettext_noop as _
@@ -27,11 +28,6 @@ from .validate import Held
 if TYPE_CHECKING:
     from ..engine import Engine
 
-LAYOUT = Layout(
-    "features",
-    "  train.npy    query.npy    gallery.npy        numbers (N, D), one row per crop, not normalised\n"
-    "  train_ids.npy  query_ids.npy  gallery_ids.npy  whole numbers (N, 2): person, camera",
-)
 SOURCE = "source.json"
 
 Progress = Callable[[int, int], None]
@@ -86,9 +82,7 @@ def read_frozen(folder: Path) -> Frozen:
     """The features in `folder`. Raises BadDataset showing the layout and naming the file at fault."""
     require_folder(folder, LAYOUT)
     parts = {part: _part(folder, part) for part in PARTS}
-    if len({held.vectors.shape[1] for held in parts.values()}) != 1:
-        sizes = {part: held.vectors.shape[1] for part, held in parts.items()}
-        raise LAYOUT.error(folder, _("the parts differ in their feature size: %(sizes)s"), sizes=sizes)
+    require_one_size(folder, {part: held.vectors.numpy() for part, held in parts.items()})
     if len(np.unique(parts["train"].person_ids)) < 2:
         raise LAYOUT.error(folder, _("train_ids.npy names fewer than two people"))
     source = folder / SOURCE
@@ -141,33 +135,9 @@ def _queries(engine: Engine, records: Sequence[Record], said: Callable[[int], No
 
 
 def _part(folder: Path, part: Part) -> Held:
-    vectors, ids = _loaded(folder, f"{part}.npy"), _loaded(folder, f"{part}_ids.npy")
-    if vectors.ndim != 2 or not len(vectors) or not np.isfinite(vectors.astype(np.float64)).all():
-        raise LAYOUT.error(
-            folder,
-            _("%(part)s.npy is %(shape)s; needed are finite numbers (N, D), N of 1 or more"),
-            part=part,
-            shape=vectors.shape,
-        )
-    if ids.shape != (len(vectors), 2) or ids.dtype.kind not in "iu":
-        raise LAYOUT.error(
-            folder,
-            _("%(part)s_ids.npy is %(shape)s %(dtype)s, needed is (%(vectors)s, 2) integers"),
-            part=part,
-            shape=ids.shape,
-            dtype=ids.dtype,
-            vectors=len(vectors),
-        )
-    people, cameras = ids.astype(np.int64).T
-    return Held(torch.from_numpy(vectors.astype(np.float32)), people, cameras)
-
-
-def _loaded(folder: Path, name: str) -> NDArray[np.generic]:
-    try:
-        found: NDArray[np.generic] = np.load(folder / name, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise LAYOUT.error(folder, _("%(name)s cannot be read (%(error)s)"), name=name, error=error) from error
-    return found
+    vectors, ids = part_of(folder, part)
+    people, cameras = ids.T
+    return Held(torch.from_numpy(vectors), people, cameras)
 
 
 def _save(path: Path, values: NDArray[np.generic]) -> None:

@@ -16,9 +16,10 @@ from .. import bundle, data
 from ..augment import IMAGENET_MEAN, IMAGENET_STD
 from ..calibration import Calibration, Curve, Situated
 from ..data import synthetic
-from ..data.records import Dataset, Record
+from ..data.records import Dataset, Part, Record
 from ..errors import BadConfig
 from ..messages import gettext_noop as _
+from ..models.foreign import Unseeing
 from ..models.reid_model import ReidModel
 from . import checkpoint, parallel
 from .config import PLACES, TrainConfig
@@ -29,7 +30,7 @@ from .people import trainable
 from .sampler import epoch_seed
 from .separate import Candidate, train_separate
 from .situations import calibrated, some_rows
-from .start import model_config, start_model
+from .start import model_config, over, start_model
 from .validate import Held, extract, extract_view, figures, held
 
 Validation = tuple[Held, Held]
@@ -54,6 +55,8 @@ def train(config: TrainConfig, progress: Progress = lambda epoch, epochs, step, 
 
 def _train(config: TrainConfig, progress: Progress) -> Path:
     dataset = data.read(config.data_format, config.data, needs=("train",))
+    if dataset.vectors is not None:
+        return _train_over_features(config, dataset, dataset.vectors, progress)
     crops = decode(trainable(config, training_records(config, dataset)), config.height, config.width)
     parts = _validation_parts(config, dataset)
     model, cost = _trained(config, crops, parts, progress)
@@ -81,6 +84,30 @@ def training_records(config: TrainConfig, dataset: Dataset) -> tuple[Record, ...
     return dataset.train + tuple(
         replace(record, person_id=record.person_id + people, camera_id=record.camera_id + cameras) for record in drawn
     )
+
+
+def _train_over_features(
+    config: TrainConfig, dataset: Dataset, vectors: dict[Part, NDArray[np.float32]], progress: Progress
+) -> Path:
+    """Diff attention alone, over features that another extractor took."""
+    started, train = Cost.now(), trainable(config, dataset.train)
+    kept = {id(record) for record in train}
+    rows = np.array([id(record) in kept for record in dataset.train])
+    labels = np.unique([record.person_id for record in train], return_inverse=True)[1]
+    parts = {part: _held_part(dataset, part, vectors) for part in ("query", "gallery") if dataset.part(part)}
+    validation = (parts["query"], parts["gallery"]) if len(parts) == 2 else None
+    torch.manual_seed(config.seed)
+    model = over(Unseeing(vectors["train"].shape[1]), config).eval()
+    frozen, people = torch.from_numpy(vectors["train"][rows]), torch.from_numpy(labels.astype(np.int64))
+    chosen = train_separate(config, frozen, people, validation, progress)
+    model.attention = chosen.module
+    strangers = vectors["train"][some_rows(len(vectors["train"]))]
+    return _write(config, model, dataset, validation, chosen, strangers, Cost.now().since(started))
+
+
+def _held_part(dataset: Dataset, part: Part, vectors: dict[Part, NDArray[np.float32]]) -> Held:
+    people, cameras = np.array([(record.person_id, record.camera_id) for record in dataset.part(part)]).T
+    return Held(torch.from_numpy(vectors[part]), people, cameras)
 
 
 def prepare(config: TrainConfig) -> None:
@@ -180,6 +207,12 @@ def _write(
     return path
 
 
+def _own_options(config: TrainConfig, model: ReidModel) -> dict[str, Any]:
+    """What the trained model is built with beside its backbone's name."""
+    options = config.extra | getattr(model.backbone, "options", {})
+    return {"options": options, "diff_attention": model.attention.config}
+
+
 def bundle_path(config: TrainConfig) -> Path:
     """Where a run puts its bundle."""
     return Path(config.out) / f"{config.name}.reid"
@@ -192,7 +225,7 @@ def manifest(
     return {
         "name": config.name,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "config": model_config(config) | {"diff_attention": model.attention.config},
+        "config": model_config(config) | _own_options(config, model),
         "preprocessing": {
             "height": config.height,
             "width": config.width,

@@ -10,6 +10,8 @@ import torch
 from ..errors import BadConfig
 from ..messages import gettext_noop as _
 from ..models import build
+from ..models.diff_attention import DiffAttention
+from ..models.foreign import OnnxExtractor, Unseeing, read_onnx
 from ..models.osnet import OSNet
 from ..models.reid_model import ReidModel
 from .config import TrainConfig
@@ -34,6 +36,8 @@ def model_config(config: TrainConfig) -> dict[str, Any]:
 def start_model(config: TrainConfig, crops: Crops) -> ReidModel:
     """The model of the first step, seeded. Raises BadConfig when `init` cannot be used with this backbone."""
     torch.manual_seed(config.seed)
+    if config.backbone == "onnx":
+        return _foreign(config, crops)
     model = build({**model_config(config), "classes": crops.people})
     sample = torch.randperm(len(crops.images))[:SAMPLE]
     if config.init == "imagenet":
@@ -45,6 +49,24 @@ def start_model(config: TrainConfig, crops: Crops) -> ReidModel:
     model.bf16 = config.bf16
     model.backbone.recompute = config.gradient_checkpointing  # type: ignore[assignment]
     return model
+
+
+def _foreign(config: TrainConfig, crops: Crops) -> ReidModel:
+    """An ONNX file as it is, its coordinates scaled alike to spread by about 1, which leaves its ranking alone."""
+    if not config.init.endswith(".onnx"):
+        raise BadConfig(_("the backbone onnx needs an .onnx file as init"), option="init")
+    extractor = read_onnx(Path(config.init), config.height, config.width)
+    model = over(extractor, config)
+    sample = extractor(crops.batch(torch.randperm(len(crops.images))[:SAMPLE]))
+    model.neck.running_var.fill_(sample.var(0).mean())  # type: ignore[union-attr, operator]
+    return model
+
+
+def over(extractor: OnnxExtractor | Unseeing, config: TrainConfig) -> ReidModel:
+    """A frozen extractor under a new diff attention."""
+    return ReidModel(
+        extractor, extractor.dim, 0, DiffAttention(extractor.dim, **model_config(config)["diff_attention"])
+    )
 
 
 def _load_onnx(model: ReidModel, path: str, sample: torch.Tensor) -> None:

@@ -15,7 +15,8 @@ from django.utils.translation import gettext_lazy
 from citysearch.commanding import TranslatedCommand
 from citysearch.progress import Bar, add_progress_option, bar
 from citysearch.research.commanding import add_bundle_options, chosen_bundle, refusals
-from reid_engine.data import READERS, read
+from reid_engine.contracts import EvalReport
+from reid_engine.data import READERS, read_all
 from reid_engine.evaluation.tables import WRITERS
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ class Command(TranslatedCommand):
             ),
         )
         parser.add_argument("--rerank", action="store_true", help=_("add rows with k-reciprocal re-ranking, marked"))
+        parser.add_argument(
+            "--pair-memory", type=int, default=256, help=_("MiB for a tile of pairs (default: %(default)s)")
+        )
         parser.set_defaults(table="markdown")
         add_progress_option(parser)
 
@@ -56,28 +60,29 @@ class Command(TranslatedCommand):
                 % {"path": out, "suffixes": ", ".join(SUFFIXES)}
             )
         with refusals():
-            study = self._study(options)
-            self.stdout.write(WRITERS[options["table"]](study.report), ending="")
+            report, studies = self._studies(options)
+            self.stdout.write(WRITERS[options["table"]](report), ending="")
             if out is not None:
-                self._keep(out, study)
+                self._keep(out, report, studies)
 
-    def _study(self, options: dict[str, Any]) -> Study:
+    def _studies(self, options: dict[str, Any]) -> tuple[EvalReport, list[Study]]:
         bundle = chosen_bundle(options["bundle"], options["model"])
-        dataset = read(options["format"], options["data"], needs=("query", "gallery"))
+        datasets = read_all(options["format"], options["data"], needs=("query", "gallery"))
         from reid_engine.engine import Engine
-        from reid_engine.evaluation.evaluate import rows_of, study
+        from reid_engine.evaluation.evaluate import rows_of
+        from reid_engine.evaluation.splits import study_all
 
-        engine = Engine(bundle, device=options["device"], exhaustive_rows=rows_of(dataset))
+        engine = Engine(bundle, device=options["device"], exhaustive_rows=max(map(rows_of, datasets)))
         progress: Bar[object] = bar(label=_("pictures"), shown=not options["no_progress"])
         with progress:
-            return study(engine, dataset, progress.update, again=options["rerank"])
+            return study_all(engine, datasets, progress.update, options["rerank"], options["pair_memory"])
 
-    def _keep(self, out: Path, study: Study) -> None:
+    def _keep(self, out: Path, report: EvalReport, studies: list[Study]) -> None:
         """The table as a file by its ending, or everything as a folder; the folder's files are told on stderr."""
-        from reid_engine.evaluation.folder import write_folder, write_text
+        from reid_engine.evaluation.folder import write_folders, write_text
 
         if out.suffix:
-            write_text(out, WRITERS[SUFFIXES[out.suffix]](study.report))
+            write_text(out, WRITERS[SUFFIXES[out.suffix]](report))
             return
-        for path in write_folder(out, study):
+        for path in write_folders(out, report, studies):
             self.stderr.write(str(path))
