@@ -60,7 +60,7 @@ HELP = {
     "plain_weight": _("weight of the triplet loss on plain distances, 0 for none"),
     "attention_weight": _("weight of the triplet loss on attended distances"),
     "flip": _("probability of a mirror image"),
-    "pad": _("pixels of padding before the random crop"),
+    "pad": _("pixels of padding before the random cut"),
     "erasing": _("probability of random erasing"),
     "jitter": _("strength of the colour jitter"),
     "camera": _("probability of a poorer camera's colours and resolution"),

@@ -164,7 +164,7 @@ def test_each_weakness_of_a_photo_is_named() -> None:
     assert "whole_scene" in quality_of(load_photo(saved(person(400, 300)))).warnings
     soft = person().resize((8, 16)).resize((96, 192), Image.Resampling.BICUBIC)
     assert quality_of(load_photo(saved(soft))).warnings == ("blurred",)
-    assert quality_of(person(96, 110)).warnings == ("cut_off",)
+    assert quality_of(person(200, 230)).warnings == ("cut_off",)
 
 
 def test_the_boxed_part_of_a_photo_is_cut_out_and_never_reaches_beyond_it() -> None:

@@ -83,7 +83,7 @@ async function showWhy(hit, id) {
     if (sheet.dataset.about !== about) return;
     sheet.src = address;
     show(sheet, true);
-    words.textContent = gettext("Photo, its map, the hit's map, the hit. Red regions drove the two apart, blue ones held them together.");
+    words.textContent = gettext("Photo, its map, the hit's map, the hit. Red parts drove the two apart, blue ones held them together.");
   } catch {
     sheet.dataset.about = "";
     words.textContent = gettext("The explanation could not be drawn yet. Press X twice to try again.");
