@@ -63,7 +63,7 @@ def explain(model: ReidModel, preprocessing: Mapping[str, Any], photo: Image.Ima
     must be in eval mode. Raises BundleMismatch where the extractor is an ONNX graph or absent.
     """
     if isinstance(model.backbone, OnnxExtractor | Unseeing):
-        raise BundleMismatch(_("this bundle's extractor is closed: nothing can be said of the regions of a picture"))
+        raise BundleMismatch(_("this bundle's extractor is closed: nothing can be said of the parts of a picture"))
     views = tuple(preprocessing.get("views") or ("plain",))
     device = next(model.parameters()).device
     query, gallery = (eval_tensor(image, preprocessing)[None].to(device) for image in (enhance(photo), crop))
