@@ -25,13 +25,14 @@ from citysearch.gallery.queries import crop_url, gallery_counts
 from citysearch.research.queries import active_model
 from citysearch.searches.access import SEARCHERS, searches_of
 from citysearch.searches.models import Search
-from citysearch.searches.queries import photo_url, search_state, with_state
+from citysearch.searches.queries import hits, photo_url, search_state, with_state
 from units.access import READERS, User, get_unit_or_404, granted_paths, roles_of, units_of
 from units.models import CameraStatus, SensorKind, Unit
 from units.queries import unit_context
 from units.tree import ancestor_paths, ancestors, children
 
 RECENT = 5
+COMPARED = 500
 FOUND_UNITS = 60
 # Below this likelihood a page says "probably not in this gallery"; the slider of the page starts here.
 FLOOR = 0.1
@@ -241,10 +242,52 @@ def evidence_page(user: User, search: Search) -> dict[str, Any]:
 # My searches.
 
 
-def searches_by(user: User, words: str = "") -> QuerySet[Search]:
-    """What the user started and may still see, newest first; with `words` in case or purpose."""
-    mine = searches_of(user).filter(user_id=user.pk or 0).select_related("unit").defer("trajectory", "features")
-    return mine.filter(Q(case__icontains=words) | Q(purpose__icontains=words)) if words else mine
+def searches_by(user: User, words: str = "", case: str = "", state: str = "", whose: str = "mine") -> QuerySet[Search]:
+    """What the user (or with `whose` "all" anybody) started and he may still see, newest first.
+
+    Narrowed by `words` in case or purpose, to one case, to one state.
+    """
+    found = searches_of(user).select_related("unit", "user").defer("trajectory", "features", "unit__polygon")
+    if whose != "all":
+        found = found.filter(user_id=user.pk or 0)
+    if case:
+        found = found.filter(case=case)
+    if state in Search.State.values:
+        found = found.filter(state=state)
+    return found.filter(Q(case__icontains=words) | Q(purpose__icontains=words)) if words else found
+
+
+def cases_of(user: User, most: int = 30) -> list[dict[str, Any]]:
+    """The cases of the searches the user may see, the latest first, with how many searches each has."""
+    cases = searches_of(user).order_by().values("case").annotate(n=Count("pk"), last=Max("created_at"))
+    return list(cases.order_by("-last")[:most])
+
+
+def comparison(first: Search, second: Search) -> dict[str, Any]:
+    """Two searches side by side: the sightings both found, with their ranks, and those that only one of them did."""
+    ones, others = _likely_hits(first), _likely_hits(second)
+    holder = {crop: hit for hit in others for crop in hit["burst"]}
+    pairs = [(hit, next((holder[crop] for crop in hit["burst"] if crop in holder), None)) for hit in ones]
+    matched = {other["rank"] for _hit, other in pairs if other}
+    return {
+        "searches": search_lines([first, second]),
+        "both": [_compared(hit, other) for hit, other in pairs if other],
+        "only": [
+            {"search": first, "hits": [hit for hit, other in pairs if other is None]},
+            {"search": second, "hits": [hit for hit in others if hit["rank"] not in matched]},
+        ],
+    }
+
+
+def _compared(hit: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """One sighting in two searches, and by how many places the second one ranks it higher (above 0) or lower."""
+    moved = hit["rank"] - other["rank"]
+    return {"hit": hit, "other": other, "moved": moved, "steps": abs(moved)}
+
+
+def _likely_hits(search: Search) -> list[dict[str, Any]]:
+    """The hits that are shown at first, at most COMPARED of them."""
+    return [hit for hit in hits(search)[:COMPARED] if hit["likelihood"] >= FLOOR]
 
 
 def search_lines(searches: Iterable[Search]) -> list[dict[str, Any]]:

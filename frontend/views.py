@@ -15,9 +15,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.templatetags.static import static
 from django.urls import reverse
-from django.views.decorators.http import require_safe
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
 
-from citysearch.errors import Conflict
+from citysearch.errors import Conflict, ServiceError
+from citysearch.searches.models import Search
+from citysearch.searches.services import search_rerun
 from frontend import pages
 from units.access import get_unit_or_404
 
@@ -94,11 +97,48 @@ def evidence(request: HttpRequest, pk: UUID) -> HttpResponse:
 @login_required
 @require_safe
 def searches(request: HttpRequest) -> HttpResponse:
-    wanted = request.GET.get("q", "").strip()
-    found = pages.searches_by(request.user, wanted).prefetch_related("photos")
-    page = Paginator(found, SEARCHES_PER_PAGE).get_page(request.GET.get("page"))
-    context = {"page": "searches", "page_obj": page, "searches": pages.search_lines(page.object_list), "q": wanted}
-    return render(request, "frontend/searches.html", context)
+    """My searches, or all I may see; by case, state and words, a page at a time."""
+    return _searches(request)
+
+
+def _searches(request: HttpRequest, refused: str = "", status: int = 200) -> HttpResponse:
+    names = ("q", "case", "state", "whose")
+    wanted = {name: request.GET.get(name, "").strip() for name in names}
+    found = pages.searches_by(request.user, wanted["q"], wanted["case"], wanted["state"], wanted["whose"])
+    page = Paginator(found.prefetch_related("photos"), SEARCHES_PER_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "page": "searches",
+        "page_obj": page,
+        "searches": pages.search_lines(page.object_list),
+        "cases": pages.cases_of(request.user),
+        "states": Search.State.choices,
+        "narrowed": any(wanted.values()),
+        "query": urlencode({name: value for name, value in wanted.items() if value}),
+        "refused": refused,
+        **wanted,
+    }
+    return render(request, "frontend/searches.html", context, status=status)
+
+
+@login_required
+@require_POST
+def search_again(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The same search once more, over today's gallery and model."""
+    try:
+        return redirect("search", pk=search_rerun(pages.search_or_404(request.user, pk), request.user).pk)
+    except ServiceError as error:
+        return _searches(request, error.message, error.status)
+
+
+@login_required
+@require_safe
+def compare(request: HttpRequest) -> HttpResponse:
+    """Two searches side by side: `?with=...&with=...`."""
+    try:
+        first, second = [pages.search_or_404(request.user, UUID(key)) for key in request.GET.getlist("with")]
+    except ValueError:
+        return _searches(request, _("Choose two searches to compare."), 400)
+    return render(request, "frontend/compare.html", {"page": "searches"} | pages.comparison(first, second))
 
 
 @login_required

@@ -195,3 +195,39 @@ def test_two_thousand_hits_have_their_places_and_only_those_in_sight_are_drawn(o
     until(page, "document.querySelector('.hit-item:nth-child(1500) .hit') !== null")
     assert page.evaluate("document.getElementById('results-scroll').scrollHeight") == height, "nothing jumps"
     assert page.evaluate("document.querySelectorAll('.hit').length") < 80
+
+
+def test_two_searches_are_chosen_from_the_history_and_compared(
+    start: Any, queue: Any, operator: Any, supervisor: Any, city: Any, cameras: list[Any], client: Any
+) -> None:
+    from units.models import Unit
+
+    whole = start(operator, city, case="A-1")
+    west = start(operator, Unit.objects.get(code="330101"), case="B-2")
+    start(supervisor, city, case="C-3")
+    queue.run()
+    client.force_login(operator)
+    mine = client.get("/searches/").content.decode()
+    assert "A-1" in mine and mine.count('name="with"') == 2
+    assert client.get("/searches/?whose=all").content.decode().count('name="with"') == 3
+    assert client.get("/searches/?case=B-2&state=done").content.decode().count('name="with"') == 1
+    assert client.get("/searches/?state=failed").content.decode().count('name="with"') == 0
+
+    page = " ".join(client.get(f"/searches/compare?with={whole.pk}&with={west.pk}").content.decode().split())
+    assert "Found by both: 2 sightings" in page
+    assert "Only in A: 2" in page and "Only in B: 0" in page
+    for wrong in ("", f"?with={whole.pk}", "?with=x&with=y", f"?with={whole.pk}&with={west.pk}&with={west.pk}"):
+        answer = client.get(f"/searches/compare{wrong}")
+        assert answer.status_code == 400 and "Choose two searches to compare." in answer.content.decode()
+
+
+def test_a_search_is_run_again_from_the_history_and_nobody_elses_can_be(
+    finished: Any, operator: Any, operator_east: Any, client: Any
+) -> None:
+    client.force_login(operator_east)
+    assert client.post(f"/search/{finished.pk}/again").status_code == 404
+    assert client.get(f"/searches/compare?with={finished.pk}&with={finished.pk}").status_code == 404
+    client.force_login(operator)
+    answer = client.post(f"/search/{finished.pk}/again")
+    assert answer.status_code == 302 and answer["Location"].startswith("/search/")
+    assert answer["Location"] != f"/search/{finished.pk}"
