@@ -15,9 +15,14 @@ MODULES = {
     "f": "recall",
     "g": "unit_search",
     "h": "crop_features",
+    "i": "imports",
+    "j": "memory",
+    "k": "page",
     "l": "path",
     "growth": "growth",
 }
+# Built around a whole made city with a database, in a process of its own.
+IN_A_CITY = ("g", "i", "j", "k")
 # Needs what not every machine has: not part of `all`.
 APART = {"gpu": "gpu"}
 

@@ -11,7 +11,7 @@ import pytest
 from benchmarks import galleries, report
 from benchmarks.__main__ import main
 from benchmarks.figure import Figure, Plot, load, save
-from benchmarks.rows import MODULES, measure
+from benchmarks.rows import IN_A_CITY, MODULES, measure
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +19,9 @@ def own_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(galleries, "FOLDER", tmp_path / "rows")
 
 
-@pytest.mark.parametrize("letter", MODULES)
+@pytest.mark.parametrize(
+    "letter", [pytest.param(letter, marks=[pytest.mark.slow] * (letter in IN_A_CITY)) for letter in MODULES]
+)
 def test_a_row_can_be_measured_at_a_tiny_size(letter: str, tmp_path: Path) -> None:
     figure = measure(letter, quick=True, rows=None)
     assert figure.letter == letter and figure.ours > 0 and figure.machine
