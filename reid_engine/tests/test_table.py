@@ -70,6 +70,7 @@ def test_one_command_makes_every_row_once_and_puts_the_table_in_its_place(
     text = make("--into", str(document))
     lines = [line for line in text.splitlines() if line.startswith("| tiny")]
     assert [line.split(" | ")[1] for line in lines] == ["plain", "joint", "separate"]
+    assert all(line.count(" | ") == text.splitlines()[0].count(" | ") for line in lines)
     assert "shorter than the paper's 120 epochs: tiny plain (3), tiny joint (3)" in text
     assert text in document.read_text() and "old" not in document.read_text()
     assert document.read_text().endswith("After.\n")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ METHODS: dict[str, dict[str, Any]] = {
 }
 PAPER_EPOCHS = 120
 PLANS = Path(__file__).parent / "plans"
+# What a row was made with where its options do not say: an option that came later stood at its default.
+OPTIONS_THEN = {item.name: item.default for item in fields(TrainConfig) if item.default is not MISSING}
 SCORED = ("first_rank", "ap", "inp", "person_ids")
 
 Progress = Callable[[int, int, int, int, dict[str, float]], None]
@@ -62,6 +64,8 @@ class Task:
 @dataclass(frozen=True)
 class Row:
     """A finished row: figures 0..1 (each also with " low" and " high", 95%; "gain ..." over the plain row), and costs.
+
+    "cosine mean_ap" is that of the row's own features under plain cosine, as the training validated them.
 
     `epochs` of the backbone and of the module alone, `processor_minutes` of training, its backbone's not counted again
     under `separate`. `start` names the weights it began with; `options` decided it.
@@ -161,7 +165,8 @@ def _kept(path: Path, wanted: dict[str, Any]) -> Row:
             error=error,
             option="out",
         ) from error
-    differ = sorted(name for name in wanted if row.options.get(name) != wanted[name])
+    made = OPTIONS_THEN | row.options
+    differ = sorted(name for name in wanted if made.get(name) != wanted[name])
     if differ:
         text = _("%(path)s was made with another %(differ)s; delete its folder or give another out")
         raise BadConfig(text, path=path, differ=", ".join(differ), option="out")
@@ -201,7 +206,9 @@ def _judged(task: Task, config: TrainConfig, scores: Scores, options: dict[str, 
         for side, value in zip(("", " low", " high"), values, strict=True)
     }
     joint = config.strategy == "joint"
-    minutes = read_manifest(task.bundle)["training"]["processor_seconds"] / 60
+    manifest = read_manifest(task.bundle)
+    figures["cosine mean_ap"] = manifest["metrics"]["cosine_map"]
+    minutes = manifest["training"]["processor_seconds"] / 60
     epochs, alone = (config.epochs, 0) if joint else (0, config.module_epochs)
     start = Path(config.init).name or "random weights"
     return Row(task.backbone, task.method, figures, scores.skipped, epochs, alone, minutes, start, options)
