@@ -236,7 +236,8 @@ def run_calibrate(options: argparse.Namespace) -> None:
 
     engine = Engine(options.bundle, device=options.device)
     frozen = extract_frozen(options.features, engine, dataset, lambda done, total: None)
-    print(json.dumps(recalibrate(options.bundle, options.out, frozen).as_dict()))
+    found = recalibrate(options.bundle, options.out, frozen)
+    print(json.dumps(found.calibration.as_dict() | found.metrics))
 
 
 def run_export(options: argparse.Namespace) -> None:

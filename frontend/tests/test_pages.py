@@ -167,6 +167,19 @@ def test_a_finished_search_says_what_it_looked_at(client: Client, finished: Sear
     assert "exact" in page
 
 
+def test_a_best_hit_as_weak_as_those_of_absent_people_is_called_so(
+    client: Client, finished: Search, operator: Any
+) -> None:
+    from citysearch.research.models import ModelVersion
+
+    client.force_login(operator)
+    assert "Perhaps not in this gallery" not in text(status_of(client, finished))
+    ModelVersion.objects.update(metrics={"absent_below": 0.999999, "absent_found": 0.756})
+    finished.candidates.update(likelihood=0.4)
+    said = text(status_of(client, finished))
+    assert "no hit is likelier than 40%" in said and "and 76 of 100 who were not" in said
+
+
 def test_a_finished_search_is_not_sent_again_until_somebody_judges(
     client: Client, finished: Search, operator: Any, supervisor: Any
 ) -> None:

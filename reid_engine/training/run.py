@@ -200,7 +200,8 @@ def _write(
     calibration: Curve = Calibration(0.0, 0.0)
     if validation is not None:
         metrics = figures(*validation, model.attention) | {"module": chosen.facts, "dataset": dataset.name}
-        calibration = calibrated(*validation, model.attention, strangers)
+        fitted = calibrated(*validation, model.attention, strangers)
+        calibration, metrics = fitted.calibration, metrics | fitted.metrics
     path = bundle_path(config)
     kept = strangers if isinstance(calibration, Situated) else None
     bundle.write(path, model, manifest(config, model, metrics, calibration, cost), kept)

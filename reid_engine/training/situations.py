@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import bundle
-from ..calibration import Situated, strangeness
+from ..calibration import Situated, Situation, strangeness
 from ..evaluation.hits import Hits
+from ..evaluation.openset import FALSE_ALARMS
 from ..models.diff_attention import DiffAttention
 from .frozen import Frozen
 from .validate import Held, attended_distances
@@ -17,7 +19,25 @@ from .validate import Held, attended_distances
 STRANGERS = 3000
 
 
-def calibrated(query: Held, gallery: Held, attention: DiffAttention, strangers: NDArray[np.floating]) -> Situated:
+@dataclass(frozen=True)
+class Fitted:
+    """A bundle's calibration, and what its best likelihoods say of people who are not in the gallery.
+
+    FALSE_ALARMS of the people who are there have no hit of at least `absent_below`, and `absent_found` of those who are
+    not; both by the people the calibration was fitted on.
+    """
+
+    calibration: Situated
+    absent_below: float
+    absent_found: float
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """What a bundle's manifest keeps among its metrics."""
+        return {"absent_below": self.absent_below, "absent_found": self.absent_found}
+
+
+def calibrated(query: Held, gallery: Held, attention: DiffAttention, strangers: NDArray[np.floating]) -> Fitted:
     """The calibration of a bundle by its validation part; `strangers` (C, D), features of people not among them.
 
     Pairs of one person before one camera are left out, as in scoring. Raises BadDataset where no pair, or every pair,
@@ -25,12 +45,16 @@ def calibrated(query: Held, gallery: Held, attention: DiffAttention, strangers: 
     """
     table = attended_distances(query, gallery, attention)
     same = query.person_ids[:, None] == gallery.person_ids
-    own = same & (query.camera_ids[:, None] == gallery.camera_ids)
-    everybody = np.ones(len(same), bool)
-    return Hits.of(table, same, ~own).fit(strangeness(query.vectors.numpy(), strangers), everybody)
+    other = ~(same & (query.camera_ids[:, None] == gallery.camera_ids))
+    near = strangeness(query.vectors.numpy(), strangers)
+    found = Hits.of(table, same, other).fit(near, np.ones(len(same), bool))
+    around = Situation(len(gallery.person_ids), near)
+    present, absent = (found.likelihood(np.where(there, table, np.inf).min(axis=1), around) for there in (other, ~same))
+    below = float(np.quantile(present[(same & other).any(axis=1)], FALSE_ALARMS))
+    return Fitted(found, below, float((absent < below).mean()))
 
 
-def recalibrate(source: Path, target: Path, frozen: Frozen) -> Situated:
+def recalibrate(source: Path, target: Path, frozen: Frozen) -> Fitted:
     """Writes the bundle `source` with a new calibration to `target`; `frozen` are its features of a data set.
 
     Query and gallery fit the calibration, the training part gives the strangers. Raises BadDataset, BundleCorrupt.
@@ -39,7 +63,9 @@ def recalibrate(source: Path, target: Path, frozen: Frozen) -> Situated:
     strangers = frozen.train.vectors.numpy()[some_rows(len(frozen.train.vectors))]
     model = loaded.model()
     found = calibrated(frozen.query, frozen.gallery, model.attention, strangers)
-    bundle.write(target, model, {**loaded.manifest, "calibration": found.as_dict()}, strangers)
+    metrics = loaded.manifest["metrics"] | found.metrics
+    facts = {"calibration": found.calibration.as_dict(), "metrics": metrics}
+    bundle.write(target, model, {**loaded.manifest, **facts}, strangers)
     return found
 
 
