@@ -146,7 +146,7 @@ LOGOUT_REDIRECT_URL = "login"
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "rest_framework.authentication.TokenAuthentication",
+        "citysearch.tokens.ExpiringTokens",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
@@ -232,6 +232,7 @@ ENGINE_DEVICE = env_choice("ENGINE_DEVICE", "cpu", ("cpu", "cuda"))
 ENGINE_THREADS = env_int("ENGINE_THREADS", 2, 1, 256)
 STORE_DIR = VAR_DIR / "features"
 SEARCH_LIMIT = env_int("SEARCH_LIMIT", 2000, 20, 20000)
+TOKEN_DAYS = env_int("TOKEN_DAYS", 90, 1, 3650)
 RETENTION_DAYS = env_int("RETENTION_DAYS", 30, 1, 3650)
 # How long a signed address of an original picture is good.
 ORIGINAL_SECONDS = env_int("ORIGINAL_SECONDS", 300, 10, 86400)

@@ -14,7 +14,6 @@ from django.utils.translation import gettext_lazy as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, PolymorphicProxySerializer, extend_schema
 from rest_framework import serializers, status, viewsets
-from rest_framework.authtoken.models import Token
 from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
@@ -54,6 +53,7 @@ from citysearch.searches.serializers import (
     VerdictGivenSerializer,
     VerdictSerializer,
 )
+from citysearch.tokens import token_expiry, token_issue
 from units.access import roles_of
 from units.models import Unit
 
@@ -255,7 +255,7 @@ class PhotoLookView(APIView):
 
 
 class TokenView(APIView):
-    """A token for scripts: send it as `Authorization: Token ...`."""
+    """A token for scripts: send it as `Authorization: Token ...`; it is refused after TOKEN_DAYS."""
 
     authentication_classes: list[Any] = []
     permission_classes = [AllowAny]
@@ -275,7 +275,8 @@ class TokenView(APIView):
         user = authenticate(request=request, **given)
         if user is None:
             raise _not_logged_in(request)
-        return Response({"token": Token.objects.get_or_create(user=user)[0].key})
+        token = token_issue(user)
+        return Response({"expires_at": token_expiry(token).isoformat(), "token": token.key})
 
 
 def _not_logged_in(request: Request) -> ServiceError:

@@ -349,6 +349,7 @@ class TokenRequestSerializer(serializers.Serializer):
 
 
 class TokenSerializer(serializers.Serializer):
+    expires_at = serializers.DateTimeField()
     token = serializers.CharField()
 
 

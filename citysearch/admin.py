@@ -1,0 +1,33 @@
+"""The administration of API tokens: who has one, and until when."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
+from rest_framework.authtoken.admin import TokenAdmin
+from rest_framework.authtoken.models import TokenProxy
+
+from citysearch.tokens import token_expiry, token_is_over
+
+admin.site.unregister(TokenProxy)
+
+
+@admin.register(TokenProxy)
+class ExpiringTokenAdmin(TokenAdmin):
+    """A token in full is told once, to its user: here stands its beginning."""
+
+    list_display = ["beginning", "user", "created", "expires_at", "is_good"]
+
+    @admin.display(description=_("token"))
+    def beginning(self, token: TokenProxy) -> str:
+        return f"{token.key[:6]}…"
+
+    @admin.display(description=_("expires"), ordering="created")
+    def expires_at(self, token: TokenProxy) -> datetime:
+        return token_expiry(token)
+
+    @admin.display(description=_("good"), boolean=True)
+    def is_good(self, token: TokenProxy) -> bool:
+        return not token_is_over(token)
