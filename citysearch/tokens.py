@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from rest_framework.authentication import TokenAuthentication
@@ -41,7 +41,7 @@ def token_is_over(token: Token) -> bool:
     return token_expiry(token) <= timezone.now()
 
 
-def token_issue(user: AbstractBaseUser) -> Token:
+def token_issue(user: User) -> Token:
     """The user's token, or a new one where it is over."""
     token, _made = Token.objects.get_or_create(user=user)
     if token_is_over(token):
