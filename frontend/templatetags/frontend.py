@@ -48,6 +48,13 @@ def place(name: str) -> str:
 
 
 @register.filter
+def where(search: Any) -> str:
+    """Where a search looked: its unit, or the drawn area in it."""
+    unit = place(search.unit.name)
+    return _("Drawn area in %(unit)s") % {"unit": unit} if search.area else unit
+
+
+@register.filter
 def grouped(value: float) -> str:
     """12345 as the reader's language groups it: 12,345."""
     return number_format(value, use_l10n=True, force_grouping=True)

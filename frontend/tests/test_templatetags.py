@@ -39,6 +39,18 @@ def test_of_a_name_in_two_languages_each_reader_sees_the_own_one(name: str, engl
         assert place(name) == chinese
 
 
+def test_where_a_search_looked_is_its_unit_or_the_area_in_it() -> None:
+    from citysearch.searches.models import Search
+    from frontend.templatetags.frontend import where
+    from units.models import Unit
+
+    unit = Unit(name="湖滨区 Lakeside")
+    assert [where(Search(unit=unit, area=area)) for area in (None, {"type": "Polygon"})] == [
+        "Lakeside",
+        "Drawn area in Lakeside",
+    ]
+
+
 def test_a_change_has_its_sign() -> None:
     from frontend.templatetags.frontend import change
 
