@@ -55,7 +55,7 @@ function onKey(event) {
 
 export function start() {
   document.addEventListener("keydown", onKey);
-  for (const id of ["keys-button", "help-button"]) byId(id)?.addEventListener("click", help);
+  byId("help-button").addEventListener("click", help);
   for (const button of byId("help").querySelectorAll("[data-key]")) {
     button.addEventListener("click", () => {
       byId("help").close();
