@@ -40,8 +40,7 @@ VOCABULARY = {
     "purpose": "用途",
     "case": "案件",
     "street": "街道",
-    # Not those of a picture, which an explanation shows.
-    r"(?<!which )(?<!Red )regions?(?! of a picture)": "片区",
+    "regions?": "片区",
     "grids?": "网格",
     "operator": "操作员",
     "supervisor": "主管",
