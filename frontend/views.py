@@ -110,7 +110,7 @@ def _searches(request: HttpRequest, refused: str = "", status: int = 200) -> Htt
         "page": "searches",
         "page_obj": page,
         "searches": pages.search_lines(page.object_list),
-        "cases": pages.cases_of(request.user),
+        "cases": pages.cases_of(request.user, wanted["whose"]),
         "states": Search.State.choices,
         "narrowed": any(wanted.values()),
         "query": urlencode({name: value for name, value in wanted.items() if value}),
