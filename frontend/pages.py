@@ -269,7 +269,7 @@ def searches_by(user: User, words: str = "", case: str = "", state: str = "", wh
 def cases_of(user: User, whose: str, most: int = 30) -> list[dict[str, Any]]:
     """The cases of the searches of `searches_by`, the latest first, with how many searches each has."""
     cases = searches_by(user, whose=whose).order_by().select_related(None).values("case")
-    return list(cases.annotate(n=Count("pk"), last=Max("created_at")).order_by("-last")[:most])
+    return [dict(row) for row in cases.annotate(n=Count("pk"), last=Max("created_at")).order_by("-last")[:most]]
 
 
 def comparison(first: Search, second: Search) -> dict[str, Any]:
