@@ -48,7 +48,7 @@ def measure(quick: bool, rows: int | None = None) -> Figure:
 
 
 def inside(size: Size) -> dict[str, float]:
-    """In the city: one street, one district, the city, and the whole product's search of the street."""
+    """In the city: one street, one district, and the whole product's search of the street."""
     from citysearch.engine import engine_of
     from citysearch.gallery.queries import gallery_of
     from citysearch.research.queries import active_model
@@ -64,13 +64,12 @@ def inside(size: Size) -> dict[str, float]:
         rows = gallery_of(cameras_under(unit), version)
         return engine.rank(query, rows.features, rows.ids, HITS).scanned
 
-    city, district, street = (Unit.objects.filter(depth=depth).order_by("path")[0] for depth in (1, 2, 3))
-    best = interleaved({unit.name: partial(search, unit) for unit in (city, district, street)}, 3)
+    district, street = (Unit.objects.filter(depth=depth).order_by("path")[0] for depth in (2, 3))
+    best = interleaved({unit.name: partial(search, unit) for unit in (district, street)}, 3)
     return {
         "ours": best[street.name],
         "rows of the unit": float(search(street)),
         f"seconds for a district of {search(district):,} rows": best[district.name],
-        f"seconds for the city of {search(city):,} rows": best[city.name],
         **_whole(street, version, query),
         "dim": float(version.dim),
     }
