@@ -196,6 +196,21 @@ def test_two_thousand_hits_have_their_places_and_only_those_in_sight_are_drawn(o
     assert page.evaluate("document.getElementById('results-scroll').scrollHeight") == height, "nothing jumps"
     assert page.evaluate("document.querySelectorAll('.hit').length") < 80
 
+    rows[:] = [row | {"rank": n} for n, row in enumerate(reversed(rows), start=1)]
+    page.evaluate(
+        """() => {
+          window.fewest = 2000;
+          const count = () => (window.fewest = Math.min(window.fewest, document.querySelectorAll(".hit-item").length));
+          new MutationObserver(count).observe(document.getElementById("hits"), { childList: true });
+          const progress = document.getElementById("progress");
+          progress.dataset.revision = "scored again";
+          document.body.dispatchEvent(new CustomEvent("htmx:afterSwap", { detail: { target: progress } }));
+        }"""
+    )
+    until(page, "document.querySelector('.hit-item').dataset.key === '2000'")
+    until(page, "document.querySelector('.hit-item:last-child').dataset.key === '1'")
+    assert page.evaluate("window.fewest") > 1400, "a new scoring does not take away what one looks at"
+
 
 def test_two_searches_are_chosen_from_the_history_and_compared(
     start: Any, queue: Any, operator: Any, supervisor: Any, city: Any, cameras: list[Any], client: Any

@@ -82,23 +82,32 @@ async function refresh() {
   ]);
   if (id !== get("search")) return;
   set("path", path?.features?.length ? pathOf(path) : null);
-  set("hits", first.results);
-  if (first.next && !isLive()) await readOn(id);
+  // What was read before of the pages that follow stays for so long: whoever is far down the list stays there.
+  set("hits", joined(first.results, get("hits").slice(PAGE)));
+  if (isLive()) return;
+  const all = await readOn(id, first);
+  if (id === get("search")) set("hits", all);
 }
 
-/** The pages after the first. A new scoring on the way may leave fewer of them; the next poll reads all anew then. */
-async function readOn(id) {
-  for (let page = 2, more = null; page === 2 || more.next; page += 1) {
-    try {
-      more = await read(`searches/${id}/hits/`, { page_size: PAGE, page });
-    } catch (error) {
-      if (error.status === 404) return;
-      throw error;
-    }
-    if (id !== get("search")) return;
-    const known = new Set(get("hits").map((hit) => hit.crop));
-    set("hits", [...get("hits"), ...more.results.filter((hit) => !known.has(hit.crop))]);
+/** All pages. A new scoring on the way may leave fewer of them; the next poll reads all anew then. */
+async function readOn(id, first) {
+  let all = first.results;
+  for (let page = 2, more = first; more.next; page += 1) {
+    more = await read(`searches/${id}/hits/`, { page_size: PAGE, page }).catch(pastTheEnd);
+    all = joined(all, more.results);
   }
+  return all;
+}
+
+function pastTheEnd(error) {
+  if (error.status !== 404) throw error;
+  return { results: [], next: null };
+}
+
+/** Two lists of hits, none twice. */
+function joined(hits, more) {
+  const known = new Set(hits.map((hit) => hit.crop));
+  return [...hits, ...more.filter((hit) => !known.has(hit.crop))];
 }
 
 /** Stops and legs of a trajectory's features, in the order of the path. */
