@@ -71,7 +71,7 @@ class Ranker:
         return Ranking(
             ids=np.asarray(kept[best], dtype=np.int64),
             distances=distances[best],
-            cosine=cosine_similarities(query, scored[best]),
+            cosine=_cosines(query, scored, best),
             likelihoods=self.calibration.likelihood(distances[best], situation),
             scanned=len(ids),
             exact=rows is None,
@@ -145,6 +145,13 @@ def exact_distances(
 def cosine_similarities(query: Vector, features: Features) -> Vector:
     """Plain cosine of one query and every row: query (D,), features (N, D) -> (N,) float32, -1..1; 0 for a zero row."""
     return cosine(query[None])(np.asarray(features))[0] if len(features) else np.empty(0, np.float32)
+
+
+def _cosines(query: Vector, features: Features, best: Rows) -> Vector:
+    """Of the rows `best`; where that is every row, in the order they lie in, which is several times faster."""
+    if len(best) == len(features):
+        return np.asarray(cosine_similarities(query, features)[best], np.float32)
+    return cosine_similarities(query, features[best])
 
 
 def coarse_top(query: Vector, features: Features, k: int) -> tuple[Rows, Vector]:

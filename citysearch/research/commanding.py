@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from citysearch.errors import ServiceError
 from citysearch.research.queries import active_model_or_refuse, bundle_path, model_named
 from citysearch.research.services import model_verify
-from reid_engine.errors import ReidError
+from reid_engine.errors import ReidError, TrainingStopped
 
 
 @contextmanager
@@ -25,6 +25,18 @@ def refusals() -> Iterator[None]:
         raise CommandError(str(error)) from error
 
 
+@contextmanager
+def stopping(out: Path) -> Iterator[None]:
+    """Ctrl-C becomes a message that says how to go on, and exit status 130."""
+    try:
+        yield
+    except TrainingStopped as stop:
+        raise CommandError(str(stop), returncode=130) from stop
+    except KeyboardInterrupt:
+        text = _("interrupted; what was finished is in %(folder)s; start the same command again to go on")
+        raise CommandError(text % {"folder": out}, returncode=130) from None
+
+
 def add_bundle_options(parser: CommandParser) -> None:
     """--bundle FILE or --model NAME; neither means the active version."""
     choice = parser.add_mutually_exclusive_group()
@@ -33,6 +45,14 @@ def add_bundle_options(parser: CommandParser) -> None:
     parser.add_argument(
         "--device", default=settings.ENGINE_DEVICE, help=_("cpu, cuda or cuda:N (default: %(default)s)")
     )
+
+
+def add_table_forms(parser: CommandParser) -> None:
+    """--json or --csv instead of a Markdown table, as options["table"]."""
+    table = parser.add_mutually_exclusive_group()
+    table.add_argument("--json", dest="table", action="store_const", const="json", help=_("print JSON"))
+    table.add_argument("--csv", dest="table", action="store_const", const="csv", help=_("print CSV"))
+    parser.set_defaults(table="markdown")
 
 
 def chosen_bundle(bundle: Path | None, model: str | None) -> Path:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..contracts import CameraPair
-from .metrics import Identities, Scores, gathered, score_tile
+from .metrics import Identities, Scores, gathered, score
 
 Cell = tuple[int, int]
 
@@ -16,12 +16,13 @@ Cell = tuple[int, int]
 def camera_scores(distances: NDArray[np.floating], queries: Identities, gallery: Identities) -> dict[Cell, Scores]:
     """Scores of one tile (T, G) by (query camera, gallery camera): the gallery holds that one camera alone."""
     found: dict[Cell, Scores] = {}
-    for camera in np.unique(queries.camera_ids):
-        asked = queries.camera_ids == camera
-        for other in np.unique(gallery.camera_ids[gallery.camera_ids != camera]):
-            seen = gallery.camera_ids == other
-            cell = distances[np.ix_(asked, seen)]
-            found[int(camera), int(other)] = score_tile(cell, _only(queries, asked), _only(gallery, seen))
+    seen = {int(camera): np.flatnonzero(gallery.camera_ids == camera) for camera in np.unique(gallery.camera_ids)}
+    for camera in map(int, np.unique(queries.camera_ids)):
+        asked = np.flatnonzero(queries.camera_ids == camera)
+        for other, columns in seen.items():
+            if other != camera:
+                cell = distances[np.ix_(asked, columns)]
+                found[camera, other] = score(cell, _only(queries, asked), _only(gallery, columns))
     return found
 
 
@@ -39,5 +40,5 @@ def camera_pairs(tiles: Iterable[dict[Cell, Scores]]) -> tuple[CameraPair, ...]:
     )
 
 
-def _only(crops: Identities, chosen: NDArray[np.bool_]) -> Identities:
+def _only(crops: Identities, chosen: NDArray[np.int64]) -> Identities:
     return Identities(crops.person_ids[chosen], crops.camera_ids[chosen])

@@ -25,7 +25,7 @@ from ..messages import gettext_noop as _
 from .cameras import Cell, camera_pairs, camera_scores
 from .hits import Halving, halved, halvings
 from .likelihoods import SEEN_FROM, Believed, Said, by_situation, cross_fitted
-from .metrics import Figures, Identities, Scores, figures, gathered, intervals, paired_intervals, score_tile
+from .metrics import Figures, Identities, Scores, figures, gathered, intervals, paired_intervals, score
 from .names import BY_SITUATION, DIFF_ATTENTION, PLAIN_COSINE, RERANKED
 from .observe import Observed, joined, observe
 from .openset import OpenSet, open_set, open_set_by_situation
@@ -223,7 +223,7 @@ def _reranked(
     for column, name in enumerate((DIFF_ATTENTION, PLAIN_COSINE)):
         tiles = rerank(partial(rows.of, column), len(queries), len(probes), progress=progress)
         found[name + RERANKED] = gathered(
-            score_tile(final, queries.rows(int(tile[0]), int(tile[-1]) + 1), gallery) for tile, final in tiles
+            score(final, queries.rows(int(tile[0]), int(tile[-1]) + 1), gallery) for tile, final in tiles
         )
     return found
 

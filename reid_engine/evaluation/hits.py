@@ -16,6 +16,7 @@ from .observe import FIRST_HITS, Bools, Floats, Halves, Ints
 
 HALVINGS = 10
 SHARES = (1.0, 1 / 2, 1 / 4, 1 / 8)
+NEAR = 1024  # of half of the people an eighth: some 60 of them, three times FIRST_HITS
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Hits:
     def of(cls, distances: NDArray[np.floating], same: Bools, there: Bools) -> Hits:
         """Of the pairs `there`, all three (Q, G). Which crops are left out is the same for every query."""
         chance = np.random.default_rng(0).random(distances.shape[1])
-        thinned = [_nearest(distances, same, there & (same | (chance < share))) for share in SHARES]
+        near = _columns(distances, NEAR)
+        thinned = [_nearest(distances, same, there & (same | (chance < share)), near) for share in SHARES]
         return cls(*(np.stack(part, axis=1) for part in zip(*thinned, strict=True)))
 
     def __add__(self, other: Hits) -> Hits:
@@ -92,10 +94,22 @@ def halved(
     ]
 
 
-def _nearest(distances: NDArray[np.floating], same: Bools, there: Bools) -> tuple[Floats, Bools, Ints]:
-    """The nearest FIRST_HITS of the pairs `there`: distances and labels (Q, H), and how many there are (Q,)."""
-    kept = np.where(there, distances, np.inf)
-    few = min(FIRST_HITS, kept.shape[1])
-    columns = np.argpartition(kept, few - 1, axis=1)[:, :few]
-    near, labels = np.take_along_axis(kept, columns, axis=1), np.take_along_axis(same, columns, axis=1)
-    return near.astype(np.float64), labels, np.asarray(there.sum(axis=1), np.int64)
+def _columns(distances: NDArray[np.floating], count: int) -> Ints:
+    """The columns of the `count` smallest of each row, or all, in no order."""
+    count = min(count, distances.shape[1])
+    return np.asarray(np.argpartition(distances, count - 1, axis=1)[:, :count], np.int64)
+
+
+def _nearest(distances: NDArray[np.floating], same: Bools, there: Bools, near: Ints) -> tuple[Floats, Bools, Ints]:
+    """The nearest FIRST_HITS of the pairs `there`: distances and labels (Q, H), and how many there are (Q,).
+
+    Looked for among the columns `near` (Q, M) of the smallest distances first, and everywhere where those are too few.
+    """
+    rows = np.asarray(there.sum(axis=1), np.int64)
+    few = min(FIRST_HITS, distances.shape[1])
+    if (np.take_along_axis(there, near, axis=1).sum(axis=1) < np.minimum(rows, few)).any():
+        near = _columns(distances, distances.shape[1])
+    values, labels = np.take_along_axis(distances, near, axis=1), np.take_along_axis(same, near, axis=1)
+    kept = np.where(np.take_along_axis(there, near, axis=1), values, np.inf)
+    first = _columns(kept, few)
+    return np.take_along_axis(kept, first, axis=1).astype(np.float64), np.take_along_axis(labels, first, axis=1), rows

@@ -16,9 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 
 RANKS = (1, 5, 10, 20)
 FIGURES = ("rank1", "mean_ap", "mean_inp")
-TILE_CELLS = 4_000_000
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -100,14 +100,56 @@ def figures(scores: Scores) -> Figures:
 
 
 def score(distances: NDArray[np.floating], queries: Identities, gallery: Identities) -> Scores:
-    """Scores of every query of a (Q, G) matrix; beside the matrix, memory is bounded by tiles of queries."""
+    """Scores of every query of a (Q, G) matrix; one row at a time, so that little is made beside the matrix.
+
+    Raises ValueError where the shapes do not fit or a distance is no number.
+    """
+    return scored(match_ranks(distances, queries, gallery), queries)
+
+
+def match_ranks(distances: NDArray[np.floating], queries: Identities, gallery: Identities) -> list[Ints]:
+    """The ascending ranks (1 = best) of each query's matches among the crops that count. Errors as `score`."""
     if distances.shape != (len(queries), len(gallery)):
         raise ValueError(f"distances are {distances.shape} for {len(queries)} queries and {len(gallery)} crops")
-    step = max(1, TILE_CELLS // max(1, len(gallery)))
-    starts = range(0, len(queries), step)
-    return gathered(
-        score_tile(distances[start : start + step], queries.rows(start, start + step), gallery) for start in starts
+    if np.isnan(distances).any():
+        raise ValueError("a distance is not a number")
+    found = []
+    for row, person, camera in zip(distances, queries.person_ids, queries.camera_ids, strict=True):
+        same = gallery.person_ids == person
+        counts = ~(same & (gallery.camera_ids == camera))
+        found.append(_ranks(row[counts], np.flatnonzero(same[counts])))
+    return found
+
+
+def _ranks(distances: NDArray[np.floating], columns: Ints) -> Ints:
+    """The ascending ranks of some columns of distances (G,); of equal distances the first column has the first rank.
+
+    One sort of the values and a look at the few columns asked for cost a fifth of sorting the columns.
+    """
+    ordered, values = np.sort(distances), distances[columns]
+    before, upto = np.searchsorted(ordered, values), np.searchsorted(ordered, values, "right")
+    ranks = before + 1
+    for at in np.flatnonzero(upto - before > 1):
+        ranks[at] += np.count_nonzero(distances[: columns[at]] == values[at])
+    return np.sort(ranks)
+
+
+def scored(ranks: list[Ints], queries: Identities) -> Scores:
+    """Scores from the ascending ranks of each query's matches."""
+    valid = np.array([len(each) > 0 for each in ranks], bool)
+    found = [each for each in ranks if len(each)]
+    return Scores(
+        np.array([each[0] for each in found], np.int64),
+        np.array([precisions(each).mean() for each in found], np.float64),
+        np.array([len(each) / each[-1] for each in found], np.float64),
+        queries.person_ids[valid],
+        int((~valid).sum()),
     )
+
+
+def precisions(ranks: Ints) -> Floats:
+    """The precision at each match: (R,) ascending ranks -> (R,)."""
+    return np.asarray(np.arange(1, len(ranks) + 1) / ranks, np.float64)
 
 
 def gathered(tiles: Iterable[Scores]) -> Scores:
@@ -121,30 +163,6 @@ def gathered(tiles: Iterable[Scores]) -> Scores:
         join([np.empty(0, np.int64), *(part.person_ids for part in parts)]),
         sum(part.skipped for part in parts),
     )
-
-
-def score_tile(distances: NDArray[np.floating], queries: Identities, gallery: Identities) -> Scores:
-    """Scores of a few queries at once, (T, G), without a loop over them. Callers bound T."""
-    if np.isnan(distances).any():
-        raise ValueError("a distance is not a number")
-    order = np.argsort(distances, axis=1, kind="stable")
-    same_person = gallery.person_ids == queries.person_ids[:, None]
-    own = same_person & (gallery.camera_ids == queries.camera_ids[:, None])
-    kept = np.take_along_axis(~own, order, axis=1)
-    match = np.take_along_axis(same_person, order, axis=1) & kept
-    valid = match.any(axis=1)
-    return _scores(kept[valid], match[valid], queries.person_ids[valid], int((~valid).sum()))
-
-
-def _scores(kept: NDArray[np.bool_], match: NDArray[np.bool_], people: NDArray[np.int64], skipped: int) -> Scores:
-    """kept, match (V, G) in order of rank: which crops count, and which of those show the person sought."""
-    rank = np.cumsum(kept, axis=1)
-    found = np.cumsum(match, axis=1)
-    total = found[:, -1] if len(found) else np.zeros(0, np.int64)
-    precision = np.where(match, found / np.maximum(rank, 1), 0.0)
-    first = rank[np.arange(len(rank)), match.argmax(axis=1)] if len(rank) else np.zeros(0, np.int64)
-    last = np.where(match, rank, 0).max(axis=1, initial=0)
-    return Scores(first, precision.sum(axis=1) / np.maximum(total, 1), total / np.maximum(last, 1), people, skipped)
 
 
 def intervals(scores: Scores, rounds: int = 1000, seed: int = 0) -> dict[str, tuple[float, float]]:

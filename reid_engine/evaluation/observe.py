@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .metrics import Identities, Scores, gathered, score_tile
+from .metrics import Identities, Scores, gathered, match_ranks, precisions, scored
 
 LEVELS = np.linspace(0, 1, 101)
 NEAREST = 10
@@ -94,17 +94,16 @@ def observe(distances: NDArray[np.floating], queries: Identities, gallery: Ident
     """What stays of one tile: distances (T, G), T queries."""
     same = gallery.person_ids == queries.person_ids[:, None]
     own = same & (gallery.camera_ids == queries.camera_ids[:, None])
-    order = np.argsort(np.where(own, np.inf, distances), axis=1, kind="stable")
-    match = np.take_along_axis(same & ~own, order, axis=1)
-    valid = np.asarray(match.any(axis=1))
+    others, ranks = np.where(own, np.inf, distances), match_ranks(distances, queries, gallery)
+    found = [each for each in ranks if len(each)]
     return Observed(
-        score_tile(distances, queries, gallery),
-        _precision(match[valid]),
+        scored(ranks, queries),
+        np.stack([_precision(each) for each in found]) if found else np.zeros((0, len(LEVELS))),
         _pairs(distances, same, own, halves),
-        _nearest(order, own),
-        _smallest(np.where(own, np.inf, distances)),
+        _nearest(others),
+        _smallest(others),
         _smallest(np.where(same, np.inf, distances)),
-        valid,
+        np.array([len(each) > 0 for each in ranks], bool),
         halves.queries,
         queries.person_ids,
     )
@@ -120,18 +119,11 @@ def joined(parts: list[Observed]) -> Observed:
     return Observed(scores=gathered(part.scores for part in parts), pairs=pairs, **columns)
 
 
-def _precision(match: Bools) -> Floats:
-    """(V, G) matches in order of rank, own crops last -> interpolated precision (V, LEVELS)."""
-    found = np.cumsum(match, axis=1)
-    precision = np.where(match, found / np.arange(1, match.shape[1] + 1), 0.0)
-    best_from = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    needed = np.maximum(np.ceil(LEVELS[None] * found[:, -1:] - 1e-9), 1)
-    rank = (
-        np.stack([np.searchsorted(row, wanted) for row, wanted in zip(found, needed, strict=True)])
-        if len(match)
-        else np.zeros((0, len(LEVELS)), np.int64)
-    )
-    return np.asarray(np.take_along_axis(best_from, rank, axis=1), np.float64)
+def _precision(ranks: Ints) -> Floats:
+    """The ascending ranks (R,) of one query's matches -> interpolated precision (LEVELS,)."""
+    best_from = np.maximum.accumulate(precisions(ranks)[::-1])[::-1]
+    needed = np.maximum(np.ceil(LEVELS * len(ranks) - 1e-9), 1).astype(np.int64)
+    return np.asarray(best_from[needed - 1], np.float64)
 
 
 def _pairs(distances: NDArray[np.floating], same: Bools, own: Bools, halves: Halves) -> Pairs:
@@ -156,11 +148,16 @@ def _counted(keys: Ints) -> Ints:
     return np.bincount(keys, minlength=4 * BINS).reshape(2, 2, BINS)
 
 
-def _nearest(order: Ints, own: Bools) -> Ints:
-    """The first NEAREST gallery rows of each order, -1 beyond the crops that count."""
-    few = order[:, :NEAREST]
-    rows = np.where(np.take_along_axis(own, few, axis=1), -1, few)
-    return np.pad(rows, ((0, 0), (0, NEAREST - rows.shape[1])), constant_values=-1)
+def _nearest(distances: Floats) -> Ints:
+    """The NEAREST gallery rows of each query, equal ones in the gallery's order; -1 beyond the crops that count."""
+    few = min(NEAREST, distances.shape[1])
+    last = np.partition(distances, few - 1, axis=1)[:, few - 1]
+    rows = np.full((len(distances), NEAREST), -1, np.int64)
+    for row, most, place in zip(distances, last, rows, strict=True):
+        near = np.flatnonzero((row <= most) & np.isfinite(row))
+        near = near[np.argsort(row[near], kind="stable")][:few]
+        place[: len(near)] = near
+    return rows
 
 
 def _smallest(distances: Floats) -> Floats:

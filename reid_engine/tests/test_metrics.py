@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reid_engine.evaluation import metrics
 from reid_engine.evaluation.metrics import RANKS, Identities, Scores, cmc_map_minp, intervals, score
 
 Sample = tuple[np.ndarray, list[int], list[int], list[int], list[int]]
@@ -55,15 +54,6 @@ def test_equals_the_reference_on_any_sample(sample: Sample) -> None:
     assert ours.mean_ap == pytest.approx(theirs["mean_ap"], abs=1e-12)
     assert ours.mean_inp == pytest.approx(theirs["mean_inp"], abs=1e-12)
     assert ours.skipped_queries == theirs["skipped"]
-
-
-@given(samples(), st.integers(1, 40))
-@settings(max_examples=60, deadline=None)
-def test_the_size_of_the_tiles_changes_nothing(sample: Sample, cells: int) -> None:
-    whole = cmc_map_minp(*sample)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(metrics, "TILE_CELLS", cells)
-        assert cmc_map_minp(*sample) == whole
 
 
 @given(samples())

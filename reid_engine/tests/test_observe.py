@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from reid_engine.calibration import Situation, expected_calibration_error, fit_platt
+from reid_engine.evaluation import hits
 from reid_engine.evaluation.cameras import camera_pairs, camera_scores
 from reid_engine.evaluation.hits import HALVINGS, SHARES, halved, halvings
 from reid_engine.evaluation.likelihoods import CENTRES, Said, by_situation, cross_fitted
@@ -199,7 +200,12 @@ def test_a_curve_fitted_in_small_galleries_holds_in_a_larger_one() -> None:
     assert errors[0] < 0.03 and errors[0] < errors[1] / 2
 
 
-def test_hits_are_the_nearest_within_a_half_in_thinned_galleries(sample: Sample) -> None:
+@pytest.mark.parametrize("near", [1024, 8])
+def test_hits_are_the_nearest_within_a_half_in_thinned_galleries(
+    sample: Sample, near: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the crops looked at first are too few."""
+    monkeypatch.setattr(hits, "NEAR", near)
     distances, queries, gallery = sample
     halves = halvings(queries, gallery)
     assert len(halves) == HALVINGS and not np.array_equal(halves[1].queries, halves[2].queries)

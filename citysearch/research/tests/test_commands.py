@@ -267,3 +267,21 @@ def test_an_ablation_refuses_with_a_message(tmp_path: Path) -> None:
     ):
         with pytest.raises(CommandError, match=message):
             call_command("ablate_reid", "--out", str(tmp_path), *options)
+
+
+def test_a_table_of_rows_is_made_once_and_lies_in_its_folder(
+    people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = {"height": 64, "width": 32, "people_per_batch": 2, "crops_per_person": 2, "epochs": 1, "ratio": 64}
+    plan = {"osnet": {**small, "separate_after": False, "module_epochs": 1, "module_choice": "last"}}
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    command = ["table_reid", "--data", str(people), "--plan", str(tmp_path / "plan.json"), "--threads", "1"]
+    command += ["--out", str(tmp_path / "out"), "--rows", "osnet-separate"]
+    call_command(*command)
+    said = capsys.readouterr()
+    assert said.out == (tmp_path / "out" / "table.md").read_text() and "| osnet | separate |" in said.out
+    assert "osnet-separate: rank1 " in said.err and (tmp_path / "out" / "osnet-plain" / "row.json").is_file()
+    call_command(*command, "--csv")
+    assert capsys.readouterr().out == (tmp_path / "out" / "table.csv").read_text()
+    with pytest.raises(CommandError, match="rows is 'agw-joint'; allowed: osnet-plain"):
+        call_command(*command[:-1], "agw-joint")

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from citysearch.commanding import TranslatedCommand
 from citysearch.progress import Bar, add_progress_option, bar
-from citysearch.research.commanding import add_bundle_options, chosen_bundle, refusals
+from citysearch.research.commanding import add_bundle_options, add_table_forms, chosen_bundle, refusals, stopping
 from reid_engine.data import READERS
-from reid_engine.errors import TrainingStopped
 from reid_engine.options import ablation_of, add_ablation_options
 
 if TYPE_CHECKING:
@@ -38,10 +35,7 @@ class Command(TranslatedCommand):
         )
         add_ablation_options(parser)
         add_bundle_options(parser)
-        table = parser.add_mutually_exclusive_group()
-        table.add_argument("--json", dest="table", action="store_const", const="json", help=_("print JSON"))
-        table.add_argument("--csv", dest="table", action="store_const", const="csv", help=_("print CSV"))
-        parser.set_defaults(table="markdown")
+        add_table_forms(parser)
         add_progress_option(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -72,15 +66,3 @@ class Command(TranslatedCommand):
         progress: Bar[object] = bar(label=_("epochs"), shown=not options["no_progress"])
         with progress:
             return ablate(ablation, frozen, options["out"], progress.update)
-
-
-@contextmanager
-def stopping(out: Path) -> Iterator[None]:
-    """Ctrl-C becomes a message that says how to go on, and exit status 130."""
-    try:
-        yield
-    except TrainingStopped as stop:
-        raise CommandError(str(stop), returncode=130) from stop
-    except KeyboardInterrupt:
-        text = _("interrupted; what was finished is in %(folder)s; start the same command again to go on")
-        raise CommandError(text % {"folder": out}, returncode=130) from None

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 
 from citysearch.commanding import TranslatedCommand
 from citysearch.progress import Bar, add_progress_option, bar
-from citysearch.research.commanding import add_bundle_options, chosen_bundle, refusals
+from citysearch.research.commanding import add_bundle_options, add_table_forms, chosen_bundle, refusals
 from reid_engine.contracts import EvalReport
 from reid_engine.data import READERS, read_all
 from reid_engine.evaluation.tables import WRITERS
@@ -34,9 +34,7 @@ class Command(TranslatedCommand):
             "--format", default="market1501", choices=READERS, help=_("its format (default: %(default)s)")
         )
         add_bundle_options(parser)
-        table = parser.add_mutually_exclusive_group()
-        table.add_argument("--json", dest="table", action="store_const", const="json", help=_("print JSON"))
-        table.add_argument("--csv", dest="table", action="store_const", const="csv", help=_("print CSV"))
+        add_table_forms(parser)
         parser.add_argument(
             "--out",
             type=Path,
@@ -49,7 +47,6 @@ class Command(TranslatedCommand):
         parser.add_argument(
             "--pair-memory", type=int, default=256, help=_("MiB for a tile of pairs (default: %(default)s)")
         )
-        parser.set_defaults(table="markdown")
         add_progress_option(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
