@@ -61,11 +61,11 @@ def search_page(user: User, search: Search | None, unit: str = "") -> dict[str, 
 
 
 def _photos(search: Search) -> list[dict[str, Any]]:
-    """The photos of a search as the page keeps them: name, address, quality, box."""
-    photos = search.photos.all()
+    """The photos of a search as the page keeps them: name, address, quality, box, place and time."""
     return [
-        {"name": f"photo-{photo.position + 1}", "url": photo_url(photo), "quality": photo.quality, "box": photo.box}
-        for photo in photos
+        {"name": f"photo-{photo.position + 1}", "url": photo_url(photo)}
+        | {name: getattr(photo, name) for name in ("quality", "box", "taken")}
+        for photo in search.photos.all()
     ]
 
 

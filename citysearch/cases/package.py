@@ -145,7 +145,8 @@ def _gpx(path: dict[str, Any]) -> bytes:
         longitude, latitude = stop["geometry"]["coordinates"]
         point = ElementTree.SubElement(root, "wpt", lat=str(latitude), lon=str(longitude))
         seen = stop["properties"]
-        for tag, text in (("time", seen["start"]), ("name", seen["camera"]["name"]), ("desc", CREED)):
+        name = seen["camera"]["name"] if seen["camera"] else f"Query photo {seen['photo'] + 1}"
+        for tag, text in (("time", seen["start"]), ("name", name), ("desc", CREED)):
             ElementTree.SubElement(point, tag).text = text
     return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
 

@@ -36,7 +36,7 @@ ON_WAY_M = 35.0
 @dataclass(frozen=True)
 class _Stop:
     number: int
-    camera: int
+    camera: int | None  # None: the operator's photo
     place: Place
     start: float
     end: float
@@ -97,7 +97,7 @@ def searched_cameras(search: Search) -> list[Camera]:
 def _stops(search: Search) -> list[_Stop]:
     rows = [feature for feature in _features(search) if feature["properties"]["kind"] == "stop"]
     radius = dict(
-        Camera.objects.filter(pk__in={row["properties"]["camera"]["id"] for row in rows})
+        Camera.objects.filter(pk__in={_camera_of(row["properties"]) for row in rows})
         .order_by()
         .values_list("pk", "view_radius_m")
     )
@@ -105,9 +105,13 @@ def _stops(search: Search) -> list[_Stop]:
 
 
 def _stop(facts: Mapping[str, Any], place: Sequence[float], radius: Mapping[int, float]) -> _Stop:
-    camera = facts["camera"]["id"]
+    camera = _camera_of(facts)
     start, end = (datetime.fromisoformat(facts[name]).timestamp() for name in ("start", "end"))
-    return _Stop(facts["number"], camera, Place(place[0], place[1], radius.get(camera, 0.0)), start, end)
+    return _Stop(facts["number"], camera, Place(place[0], place[1], radius.get(camera or 0, 0.0)), start, end)
+
+
+def _camera_of(stop: Mapping[str, Any]) -> int | None:
+    return stop["camera"]["id"] if stop["camera"] else None
 
 
 def _lines(search: Search) -> dict[tuple[int, int], list[list[float]]]:

@@ -86,7 +86,7 @@ class Search(models.Model):
 
 
 class SearchPhoto(models.Model):
-    """A photo the operator uploaded: re-encoded without metadata. Place and time of the photo are optional."""
+    """A photo the operator uploaded: re-encoded without metadata. Where and when it was taken is optional."""
 
     search = models.ForeignKey(Search, models.CASCADE, related_name="photos")
     position = models.PositiveSmallIntegerField(_("position"), default=0)
@@ -95,6 +95,9 @@ class SearchPhoto(models.Model):
     quality = models.JSONField(_("quality"), default=dict)
     box = models.JSONField(
         _("box"), null=True, help_text=_("[left, top, right, bottom] in pixels; only this part is compared.")
+    )
+    taken = models.JSONField(
+        _("taken"), null=True, help_text=_("longitude, latitude (WGS-84) and time; the path passes there.")
     )
 
     class Meta:

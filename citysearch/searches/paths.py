@@ -8,6 +8,8 @@ from typing import Any
 
 from django.utils import timezone
 
+from citysearch.searches.models import SearchPhoto
+from citysearch.searches.photos import taken_of
 from reid_engine.contracts import Hit, Leg, Place, Sighting, Stop, Trajectory, Verdict
 from reid_engine.sightings import collapse
 from reid_engine.trajectory import build
@@ -16,6 +18,8 @@ from units.models import Camera
 
 # A sighting below this weighs less than -4.5 in log-odds, and putting it between two others wins at most 4.5.
 UNLIKELY = 0.01
+# A photo's place is shown on a map and its time is given to the minute.
+PHOTO_RADIUS_M, PHOTO_CLOCK_S = 25.0, 60.0
 SOLID, DASHED = 0.7, 0.3
 
 EMPTY: dict[str, Any] = {"type": "FeatureCollection", "features": [], "conflicts": []}
@@ -30,10 +34,35 @@ def sightings_of(
     return collapse(hits, places, uncertainty, verdicts=verdicts)
 
 
-def path_of(sightings: Sequence[Sighting], cameras: Mapping[int, Camera]) -> dict[str, Any]:
-    """The path through the sightings as a FeatureCollection: stops, the legs between them, and conflicts."""
+def photo_sightings(photos: Iterable[SearchPhoto]) -> list[Sighting]:
+    """The photos of which place and time are known, as confirmed sightings without camera and crops: -1 is the first.
+
+    They are there before anybody has judged a hit, so they are no feedback.
+    """
+    known = [(photo.position, taken) for photo in photos if (taken := taken_of(photo))]
+    return [
+        Sighting(
+            id=-1 - position,
+            camera_id=0,
+            start=taken.time.timestamp(),
+            end=taken.time.timestamp(),
+            likelihood=1.0,
+            crop_ids=(),
+            place=Place(taken.longitude, taken.latitude, PHOTO_RADIUS_M),
+            clock_uncertainty_s=PHOTO_CLOCK_S,
+            verdict="confirmed",
+        )
+        for position, taken in known
+    ]
+
+
+def path_of(
+    sightings: Sequence[Sighting], cameras: Mapping[int, Camera], photos: Iterable[SearchPhoto] = ()
+) -> dict[str, Any]:
+    """The path through photos and sightings as a FeatureCollection: stops, the legs between them, and conflicts."""
     likely = [s for s in sightings if s.likelihood >= UNLIKELY or s.verdict == "confirmed"]
     feedback = any(sighting.verdict != "undecided" for sighting in sightings)
+    likely += photo_sightings(photos)
     roads = RoadGraph.load()
     trajectory = build(likely, roads.distance, has_feedback=feedback, ground_distances=roads.distances)
     return feature_collection(trajectory, likely, cameras)
@@ -63,7 +92,8 @@ def path_crops(path: Mapping[str, Any]) -> set[int]:
     """The ids of all crops that a path names; a sighting's id is that of its first crop."""
     stops = [feature["properties"] for feature in path["features"] if feature["properties"]["kind"] == "stop"]
     named = [conflict[end] for conflict in path["conflicts"] for end in ("first", "second")]
-    return {stop["crop"] for stop in stops} | {place["sighting"] for place in [*stops, *named]}
+    crops = {stop["crop"] for stop in stops} | {place["sighting"] for place in [*stops, *named]}
+    return {crop for crop in crops if crop and crop > 0}
 
 
 def path_without(path: Mapping[str, Any], sightings: Collection[int]) -> dict[str, Any]:
@@ -107,7 +137,7 @@ def _stop(number: int, stop: Stop, sighting: Sighting, cameras: Mapping[int, Cam
         "confidence": round(stop.confidence, 4),
         "style": style_of(stop.confidence),
         "verdict": sighting.verdict,
-        "crop": sighting.crop_ids[0],
+        "crop": next(iter(sighting.crop_ids), None),
     }
     return _feature("Point", _point(sighting.place), properties)
 
@@ -136,12 +166,15 @@ def _line(first: Place, route: Iterable[tuple[float, float]], last: Place) -> li
 
 
 def _named(sighting: Sighting, cameras: Mapping[int, Camera]) -> dict[str, Any]:
+    """Who saw the person and when: a camera, or with `photo` (its position) the operator's photo, then without one."""
+    times = {"start": local_time(sighting.start), "end": local_time(sighting.end)}
+    if sighting.id < 0:
+        return {"sighting": sighting.id, "photo": -1 - sighting.id, "camera": None, **times}
     camera = cameras[sighting.camera_id]
     return {
         "sighting": sighting.id,
         "camera": {"id": camera.pk, "code": camera.code, "name": camera.name},
-        "start": local_time(sighting.start),
-        "end": local_time(sighting.end),
+        **times,
     }
 
 

@@ -6,7 +6,8 @@ import hashlib
 import io
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 from PIL import Image
 
+from citysearch.searches.exif import taken_in
 from citysearch.searches.models import Search, SearchPhoto
 from citysearch.searches.refusals import SearchRefused, refused_photo
 from reid_engine.errors import BadPhoto
@@ -27,10 +29,20 @@ LOSSLESS_PIXELS = 1_000_000
 
 
 @dataclass(frozen=True)
+class Taken:
+    """Where (degrees WGS-84) and when a photo was taken; `time` is aware."""
+
+    longitude: float
+    latitude: float
+    time: datetime
+
+
+@dataclass(frozen=True)
 class CheckedPhoto:
     """A usable photo: `data` carries nothing but pixels, `sha256` is that of the file as it was sent.
 
-    Compared is the part in `box`, the whole photo without one; `quality` is that of what is compared.
+    Compared is the part in `box`, the whole photo without one; `quality` is that of what is compared. The path passes
+    where and when it was `taken`, where that is known.
     """
 
     data: bytes
@@ -38,12 +50,14 @@ class CheckedPhoto:
     sha256: str
     quality: dict[str, Any]
     box: Box | None = None
+    taken: Taken | None = None
 
 
 def photo_look(data: bytes, box: Box | None = None) -> dict[str, Any]:
     """What to know of a photo before searching with it: its size, the quality of what is compared, who is on it.
 
-    `people` are boxes, the surest first. Raises SearchRefused for a file that is no usable photo.
+    `people` are boxes, the surest first, `says` is where and when its file says it was taken. Raises SearchRefused for
+    a file that is no usable photo.
     """
     try:
         image = load_photo(data)
@@ -51,13 +65,16 @@ def photo_look(data: bytes, box: Box | None = None) -> dict[str, Any]:
     except BadPhoto as error:
         raise refused_photo(1, error) from error
     found = [list(person) for person in people_in(image)]
-    return {"width": image.width, "height": image.height, "quality": asdict(quality), "people": found}
+    facts = {"width": image.width, "height": image.height, "quality": asdict(quality), "people": found}
+    return facts | {"says": taken_in(data)}
 
 
-def photos_check(files: Sequence[bytes], boxes: Sequence[Box | None] = ()) -> list[CheckedPhoto]:
-    """Every file as a usable photo, with its box where it has one.
+def photos_check(
+    files: Sequence[bytes], boxes: Sequence[Box | None] = (), taken: Sequence[Taken | None] = ()
+) -> list[CheckedPhoto]:
+    """Every file as a usable photo, with its box and with where and when it was taken, where it has them.
 
-    Raises SearchRefused that names the first one that is none, or a box too many.
+    Raises SearchRefused that names the first one that is none, or a box or a place too many.
     """
     if not 1 <= len(files) <= settings.PHOTOS_MAX:
         message = _("Send 1 to %(most)s photos of the person.") % {"most": settings.PHOTOS_MAX}
@@ -65,8 +82,11 @@ def photos_check(files: Sequence[bytes], boxes: Sequence[Box | None] = ()) -> li
     if len(boxes) > len(files):
         more = _("There are more boxes than photos.")
         raise SearchRefused("boxes_count", more, {"boxes": more})
-    pairs = zip_longest(files, boxes)
-    return [_checked(number, data, box) for number, (data, box) in enumerate(pairs, start=1)]
+    if len(taken) > len(files):
+        more = _("There are more places and times than photos.")
+        raise SearchRefused("taken_count", more, {"taken": more})
+    given = zip_longest(files, boxes, taken)
+    return [replace(_checked(number, data, box), taken=at) for number, (data, box, at) in enumerate(given, start=1)]
 
 
 def photos_store(search: Search, photos: Sequence[CheckedPhoto]) -> None:
@@ -83,6 +103,7 @@ def photos_store(search: Search, photos: Sequence[CheckedPhoto]) -> None:
             sha256=photo.sha256,
             quality=photo.quality,
             box=photo.box,
+            taken=photo.taken and asdict(photo.taken) | {"time": photo.taken.time.isoformat()},
         )
         for position, photo in enumerate(photos)
     )
@@ -107,6 +128,11 @@ def box_of(photo: SearchPhoto) -> Box | None:
     return Box(*photo.box) if photo.box else None
 
 
+def taken_of(photo: SearchPhoto) -> Taken | None:
+    """Where and when the photo was taken, if that is known."""
+    return Taken(**photo.taken | {"time": datetime.fromisoformat(photo.taken["time"])}) if photo.taken else None
+
+
 def photos_remove(pk: UUID) -> None:
     """Delete the files of a search; those already gone are no error."""
     shutil.rmtree(photos_folder(pk), ignore_errors=True)
@@ -126,7 +152,7 @@ def photo_file(photo: SearchPhoto) -> Path:
 
 def _kept(photo: SearchPhoto) -> CheckedPhoto:
     file = photo_file(photo)
-    return CheckedPhoto(file.read_bytes(), file.suffix, photo.sha256, photo.quality, box_of(photo))
+    return CheckedPhoto(file.read_bytes(), file.suffix, photo.sha256, photo.quality, box_of(photo), taken_of(photo))
 
 
 def _checked(number: int, data: bytes, box: Box | None) -> CheckedPhoto:

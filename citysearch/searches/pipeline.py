@@ -291,7 +291,7 @@ def search_close(pk: UUID) -> bool:
     search_beat(pk, stage=Stage.PATH)
     hits, cameras = _stored_hits(search, settings.SEARCH_LIMIT)
     sightings = sightings_of(hits, cameras, latest_verdicts(search))
-    path = path_of(sightings, cameras)
+    path = path_of(sightings, cameras, search.photos.all())
     if not _closed(search, hits, sightings, path, time.perf_counter() - started):
         return search_close(pk)
     return newest_verdict(search.pk) > search.scored_verdict
@@ -380,7 +380,8 @@ def search_rescore(pk: UUID) -> bool:
     verdicts = latest_verdicts(search)
     found, cameras = _rescored(search, verdicts)
     sightings = sightings_of([row.hit for row in found], cameras, verdicts)
-    stored = _rescored_store(search, newest, _rows(pk, found, sightings), path_of(sightings, cameras))
+    path = path_of(sightings, cameras, search.photos.all())
+    stored = _rescored_store(search, newest, _rows(pk, found, sightings), path)
     return not stored or newest_verdict(search.pk) > newest
 
 
@@ -471,7 +472,7 @@ def _redraw(search: Search, newest: int) -> bool:
     """
     hits, cameras = _stored_hits(search, None)
     sightings = sightings_of(hits, cameras, latest_verdicts(search))
-    path = path_of(sightings, cameras)
+    path = path_of(sightings, cameras, search.photos.all())
     with transaction.atomic():
         if not _all_there(hit.crop_id for hit in hits):
             return False

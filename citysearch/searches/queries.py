@@ -195,7 +195,7 @@ def _notice(search: Search) -> dict[str, str] | None:
 
 
 def _photo_dict(photo: SearchPhoto) -> dict[str, Any]:
-    facts = {name: getattr(photo, name) for name in ("position", "sha256", "quality", "box")}
+    facts = {name: getattr(photo, name) for name in ("position", "sha256", "quality", "box", "taken")}
     return facts | {"url": photo_url(photo)}
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from django.conf import settings
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from citysearch.searches.models import Search, Verdict
+from citysearch.searches.photos import Taken
 from citysearch.searches.queries import COLLAPSES, SORTS
 from reid_engine.photo import Box
 
@@ -58,6 +61,31 @@ class BoxesField(TextJSONField):
         if not isinstance(value, list):
             raise serializers.ValidationError(_("A list is needed: a box or null for each photo."))
         return [None if box is None else box_checked(box) for box in value]
+
+
+class TakenGivenSerializer(serializers.Serializer):
+    """Where and when a photo was taken. `time` is ISO 8601; without an offset in the installation's time zone."""
+
+    longitude = serializers.FloatField(min_value=-180, max_value=180)
+    latitude = serializers.FloatField(min_value=-90, max_value=90)
+    time = serializers.DateTimeField()
+
+    def validate(self, attrs: Any) -> Taken:
+        if not math.isfinite(attrs["longitude"] + attrs["latitude"]):
+            raise serializers.ValidationError(_("The place of a photo needs a longitude and a latitude in degrees."))
+        if attrs["time"] > timezone.now():
+            raise serializers.ValidationError(_("The photo's time lies in the future."))
+        return Taken(**attrs)
+
+
+class TakenField(TextJSONField):
+    """Place and time, or null, per photo, in the photos' order."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        value = super().to_internal_value(data)
+        if not isinstance(value, list):
+            raise serializers.ValidationError(_("A list is needed: place and time, or null, for each photo."))
+        return [None if one is None else TakenGivenSerializer().run_validation(one) for one in value]
 
 
 def box_checked(value: object) -> Box:
@@ -113,6 +141,11 @@ class SearchStartSerializer(ScopeSerializer):
         help_text=_("JSON list: for each photo [left, top, right, bottom] in pixels of the upright photo, or null; "
                     "only what is inside is compared."),
     )  # fmt: skip
+    taken = TakenField(
+        required=False,
+        help_text=_('JSON list: for each photo {"longitude", "latitude", "time"} of where and when it was taken '
+                    "(WGS-84), or null; the path passes there."),
+    )  # fmt: skip
     purpose = serializers.CharField(max_length=300)
     case = serializers.CharField(max_length=80)
 
@@ -159,6 +192,14 @@ class PhotoLookSerializer(serializers.Serializer):
     box = BoxField(required=False, default=None, help_text=_("[left, top, right, bottom]: the part to be compared."))
 
 
+class PhotoSaysSerializer(serializers.Serializer):
+    """Where and when a photo's file says it was taken; null where it does not."""
+
+    longitude = serializers.FloatField(allow_null=True)
+    latitude = serializers.FloatField(allow_null=True)
+    time = serializers.DateTimeField(allow_null=True)
+
+
 class PhotoSeenSerializer(serializers.Serializer):
     """What to know of a photo before searching with it."""
 
@@ -169,6 +210,7 @@ class PhotoSeenSerializer(serializers.Serializer):
         child=serializers.ListField(child=serializers.IntegerField(), min_length=4, max_length=4),
         help_text=_("Proposed boxes, the surest first."),
     )
+    says = PhotoSaysSerializer(help_text=_("Where and when its file says it was taken: a proposal for `taken`."))
 
 
 class PhotoSerializer(serializers.Serializer):
@@ -179,6 +221,7 @@ class PhotoSerializer(serializers.Serializer):
     box = serializers.ListField(
         child=serializers.IntegerField(), allow_null=True, help_text=_("The part that is compared; null: all of it.")
     )
+    taken = TakenGivenSerializer(allow_null=True, help_text=_("Where and when it was taken; null: not known."))
 
 
 class PeriodSerializer(serializers.Serializer):

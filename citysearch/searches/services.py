@@ -23,7 +23,7 @@ from citysearch.searches import tasks
 from citysearch.searches.access import SEARCHERS, user_pk
 from citysearch.searches.areas import Area, area_checked, area_unit
 from citysearch.searches.models import Search, Verdict
-from citysearch.searches.photos import CheckedPhoto, photos_again, photos_check, photos_remove, photos_store
+from citysearch.searches.photos import CheckedPhoto, Taken, photos_again, photos_check, photos_remove, photos_store
 from citysearch.searches.refusals import ERROR_WORDS, SearchRefused
 from citysearch.searches.signals import search_started, verdicts_given
 from citysearch.searches.states import CLOSED, OPEN, STALE_AFTER, State, lost, search_fail, search_move
@@ -51,11 +51,13 @@ def search_start(
     conditions: Sequence[Mapping[str, Any]] = (),
     area: object = None,
     boxes: Sequence[Box | None] = (),
+    taken: Sequence[Taken | None] = (),
 ) -> Search:
     """Check everything that can be checked at once, store the search and hand it to the engine's queue.
 
     Searched is the unit, or instead of one the cameras in a drawn `area` (GeoJSON) that the user may search. `boxes`
-    are the parts of the photos, in their order, that are compared; None is the whole photo. Raises SearchRefused: no
+    are the parts of the photos, in their order, that are compared, None is the whole photo; `taken` says where and when
+    they were taken, None is unknown. Raises SearchRefused: no
     purpose or case, a bad photo, a unit or area without cameras or crops, a period that ends before it starts, a
     gallery indexed by another model version. Raises Unavailable while no model is active. A broker that is gone is no
     error: the search stays queued and is taken up when the broker is back.
@@ -67,7 +69,7 @@ def search_start(
     fields: dict[str, Any] = {"period_from": period_from, "period_to": period_to, "area": drawn}
     fields["conditions"] = [dict(condition) for condition in conditions]
     version = _checked_gallery(unit, drawn)
-    return _search_create(user, unit, version, photos_check(photos, boxes), texts | fields)
+    return _search_create(user, unit, version, photos_check(photos, boxes, taken), texts | fields)
 
 
 def search_rerun(search: Search, user: User) -> Search:

@@ -75,7 +75,7 @@ The schema lies at `/api/schema/`, with a page to try it at `/api/docs/`.
 
 A search, from photo to path:
 
-    POST /api/v1/searches/                        photos (1 to 5), boxes, unit, from, to, purpose, case, conditions
+    POST /api/v1/searches/                        photos (1 to 5), boxes, taken, unit, from, to, purpose, case ...
     GET  /api/v1/searches/{id}/                   until state is done, cancelled or failed
     GET  /api/v1/searches/{id}/hits/              ?collapse=none gives every crop instead of bursts
     GET  /api/v1/searches/{id}/trajectory.geojson
@@ -84,6 +84,11 @@ A photo that shows more than the person is sent with a box: `boxes` is a JSON li
 `null` for each photo, in pixels of the upright photo (turned as its EXIF says). Only what is inside is compared; the
 whole photo and its box are kept with the search. `POST /api/v1/photos/look/` (`photo`, `box`) says before a search what
 is wrong with a photo (`small`, `blurred`, `dark`, `cut_off`, `whole_scene`) and proposes boxes of the people on it.
+
+Where and when a photo was taken anchors the path: `taken` is a JSON list with `{"longitude", "latitude", "time"}` or
+`null` for each photo. Such a photo is a stop of the path like a confirmed sighting, with `photo` (its position, from 0)
+and without `camera` and `crop`; a confirmed sighting that excludes it is a conflict. What
+the file itself says of place and time is in `says` of `POST /api/v1/photos/look/`; nothing of it is kept.
 
 """
 
