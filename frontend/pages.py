@@ -311,7 +311,7 @@ def search_lines(searches: Iterable[Search]) -> list[dict[str, Any]]:
 
 def _thumb(search: Search) -> str:
     photos = list(search.photos.all())
-    return photo_url(photos[0]) if photos else ""
+    return f"{photo_url(photos[0])}?boxed=true" if photos else ""
 
 
 # Units.

@@ -33,7 +33,7 @@ from citysearch.searches.models import Search
 from citysearch.searches.photos import photo_file
 from citysearch.searches.queries import search_state, trajectory_geojson
 
-CREED = "Appearance match, not an identification."
+CREED = "Appearance match, not identification."
 MANIFEST, SIGNATURE, PUBLIC_KEY = "manifest.json", "manifest.sig", "signer.pem"
 HIDDEN = ("image", "thumbnail")
 

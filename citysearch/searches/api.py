@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any, cast
 from uuid import UUID
 
@@ -28,7 +29,7 @@ from citysearch.searches.access import SEARCHERS, get_search_or_404, get_searcha
 from citysearch.searches.explanations import explanation
 from citysearch.searches.gaps import gaps_of, reach_of_last
 from citysearch.searches.models import Search
-from citysearch.searches.photos import photo_file, photo_look
+from citysearch.searches.photos import photo_file, photo_look, photo_part
 from citysearch.searches.preview import Scope, search_preview
 from citysearch.searches.refusals import SearchRefused
 from citysearch.searches.serializers import (
@@ -38,6 +39,7 @@ from citysearch.searches.serializers import (
     HitsPageSerializer,
     HitsQuerySerializer,
     PhotoLookSerializer,
+    PhotoQuerySerializer,
     PhotoSeenSerializer,
     PreviewSerializer,
     ProblemSerializer,
@@ -194,14 +196,18 @@ class SearchViewSet(viewsets.GenericViewSet):
 
     @extend_schema(
         summary="A photo of the search, without metadata",
-        parameters=[OpenApiParameter("position", {"type": "integer", "minimum": 0}, OpenApiParameter.PATH)],
+        parameters=[
+            OpenApiParameter("position", {"type": "integer", "minimum": 0}, OpenApiParameter.PATH),
+            OpenApiParameter("boxed", bool, description="Only the part that is compared."),
+        ],
         responses={(200, "image/png"): OpenApiTypes.BINARY, (200, "image/jpeg"): OpenApiTypes.BINARY, 404: NOT_FOUND},
     )
     def photo(self, request: Request, pk: UUID, position: int) -> FileResponse:
         photo = get_search_or_404(request.user, pk).photos.filter(position=position).first()
         if photo is None or not photo_file(photo).is_file():
             raise Http404
-        response = FileResponse(photo_file(photo).open("rb"))
+        boxed = _checked(PhotoQuerySerializer, request.query_params)["boxed"] and photo.box
+        response = FileResponse(io.BytesIO(photo_part(photo)) if boxed else photo_file(photo).open("rb"))
         response["Cache-Control"] = "private, max-age=3600"
         return response
 

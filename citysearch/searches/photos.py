@@ -124,6 +124,11 @@ def photo_load(photo: SearchPhoto) -> Image.Image:
     return cut_out(load_photo(photo_file(photo).read_bytes()), box_of(photo))
 
 
+def photo_part(photo: SearchPhoto) -> bytes:
+    """The boxed part as a JPEG, for a thumbnail."""
+    return encode_jpeg(photo_load(photo))
+
+
 def box_of(photo: SearchPhoto) -> Box | None:
     return Box(*photo.box) if photo.box else None
 

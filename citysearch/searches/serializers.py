@@ -185,6 +185,12 @@ class ExplanationQuerySerializer(serializers.Serializer):
     photo = serializers.IntegerField(required=False, default=0, min_value=0, max_value=99)
 
 
+class PhotoQuerySerializer(serializers.Serializer):
+    """How much of a photo is shown."""
+
+    boxed = serializers.BooleanField(required=False, default=False)
+
+
 class PhotoLookSerializer(serializers.Serializer):
     """A photo to be looked at before a search."""
 

@@ -121,7 +121,7 @@ def test_evidence_is_kept_by_a_key_seen_by_a_colleague_exported_and_printed(
     call_command("verify_export", tmp_path / "case.zip", verbosity=0)
     with page.context.expect_page() as paper:
         page.get_by_role("link", name="Page for printing").click()
-    paper.value.get_by_text("Appearance match, not an identification.").wait_for()
+    paper.value.get_by_text("Appearance match, not identification.").wait_for()
     until(paper.value, "[...document.images].length === 3 && [...document.images].every(one => one.naturalWidth > 0)")
     actions = list(LogEntry.objects.order_by("id").values_list("action", flat=True))
     assert actions == ["search", "keep", "drop", "keep", "keep", "export", "print"]

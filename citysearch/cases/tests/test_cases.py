@@ -60,7 +60,7 @@ def test_the_package_holds_what_a_case_needs(package: Path, found: Search) -> No
     lines = [json.loads(line) for line in files["custody.jsonl"].splitlines()]
     assert [line["action"] for line in lines] == ["search", "verdicts", "keep", "export"], "added once, logged once"
     report = files["report.html"].decode()
-    assert "Appearance match, not an identification." in report
+    assert "Appearance match, not identification." in report
     assert lines[-1]["digest"] in report and rows[0]["sha256"] in report
     assert files[f"crops/{rows[0]['crop']}.png"]
     assert "photos/0.png" in files and b"<wpt" in files["trajectory.gpx"]

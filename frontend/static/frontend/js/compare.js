@@ -3,7 +3,7 @@
 import { original, picture } from "./api.js";
 import { cropOf, pictureOf, turnTo } from "./crops.js";
 import { isKept, toggleKept } from "./evidence.js";
-import { decimal, fullTime, likelihoodWords, odds, outOf100, place } from "./format.js";
+import { fullTime, likelihoodWords, odds, outOf100, place } from "./format.js";
 import { gettext, interpolate } from "./i18n.js";
 import { announce, app, byId, complain, cropUrl, element, show } from "./page.js";
 import { move, press, selected } from "./hits.js";
@@ -90,16 +90,19 @@ async function showWhy(hit, id) {
   }
 }
 
+const threeDigits = new Intl.NumberFormat(document.documentElement.lang, { minimumFractionDigits: 3, maximumFractionDigits: 3 });
+const figure = (value) => threeDigits.format(value);
+
 function facts(hit) {
   const rows = [
     [gettext("Camera"), place(hit.camera.name), "lead"],
     [gettext("Code"), hit.camera.code],
-    [gettext("Unit"), hit.unit_path],
+    [gettext("Unit"), hit.unit_path.split(" / ").map(place).join(" / ")],
     [gettext("Time"), fullTime(hit.time)],
     hit.camera_time && hit.camera_time !== hit.time ? [gettext("The camera's own clock"), fullTime(hit.camera_time)] : null,
     [gettext("Likelihood"), interpolate(gettext("Of 100 pairs as alike as this one, %(n)s show the same person."), { n: outOf100(hit.likelihood) })],
-    [gettext("Distance"), interpolate(gettext("%(d)s (smaller is closer)"), { d: new Intl.NumberFormat(document.documentElement.lang, { maximumFractionDigits: 3 }).format(hit.distance) })],
-    hit.cosine != null ? [gettext("Plain cosine"), decimal(hit.cosine)] : null,
+    [gettext("Distance"), interpolate(gettext("%(d)s (smaller is closer)"), { d: figure(hit.distance) })],
+    hit.cosine != null ? [gettext("Plain cosine"), figure(hit.cosine)] : null,
   ];
   const cells = rows.filter(Boolean).flatMap(([name, text, style]) => [element("dt", { text: name }), element("dd", { text, class: style })]);
   byId("compare-facts").replaceChildren(...cells);

@@ -39,6 +39,15 @@ export function likelihoodWords(likelihood) {
   return gettext("very unlikely");
 }
 
+/** Who saw the person at a stop: a camera, or the operator's photo. */
+export const seenBy = (stop) => (stop.camera ? place(stop.camera.name) : interpolate(gettext("Photo %(n)s"), { n: stop.photo + 1 }));
+
+/** How sure a stop or leg is, in words and number; a photo's place and time are taken as they were given. */
+export function sureness({ camera, confidence }) {
+  if (camera === null) return gettext("place and time as given");
+  return `${likelihoodWords(confidence)} (${odds(confidence)})`;
+}
+
 /** 0 (very unlikely) to 4 (very likely): the class tone-N colours by it. */
 export const tone = (likelihood) => [0.1, 0.3, 0.7, 0.9].filter((least) => likelihood >= least).length;
 

@@ -13,8 +13,12 @@ const list = byId("hits");
 const template = byId("hit-card").content.firstElementChild;
 // Key of a hit -> its place in the list: {card, near, hit, index, stop}.
 const places = new Map();
+let columns = 1;
 // As many are drawn at once, before the browser says which are near.
 const FIRST = 16;
+// Of the narrowest card, and between two; as in the style sheet.
+const CARD_WIDTH = 420;
+const GAP = 8;
 const ORDERS = {
   likelihood: (one, other) => one.rank - other.rank,
   time: (one, other) => one.at - other.at || one.rank - other.rank,
@@ -54,6 +58,7 @@ function render() {
   const stops = new Map((get("path")?.stops ?? []).map((stop) => [stop.sighting, stop.number]));
   const wanted = new Set(shown.map(keyOf));
   for (const [key, place] of places) if (!wanted.has(key)) drop(key, place);
+  measure(shown.length);
   let before = null;
   shown.forEach((hit, index) => {
     const place = places.get(keyOf(hit)) ?? make(hit, index);
@@ -61,9 +66,28 @@ function render() {
     if (place.near) draw(place);
     const next = before ? before.nextElementSibling : list.firstElementChild;
     if (next !== place.card) list.insertBefore(place.card, next);
+    stand(place.card, index);
     before = place.card;
   });
   note(shown.length);
+}
+
+/** Cards stand by transforms: one that a likelier hit has pushed away glides, and nothing else is laid out anew. */
+function stand(card, index) {
+  card.style.setProperty("--column", String(index % columns));
+  card.style.setProperty("--row", String(Math.floor(index / columns)));
+}
+
+/** As many columns as the list is wide, one at least; its height is that of its rows. */
+function measure(count) {
+  columns = Math.max(1, Math.floor((list.clientWidth + GAP) / (CARD_WIDTH + GAP)));
+  list.style.setProperty("--columns", String(columns));
+  list.style.setProperty("--rows", String(Math.ceil(count / columns)));
+}
+
+function resized() {
+  measure(places.size);
+  for (const { card, index } of places.values()) stand(card, index);
 }
 
 function drop(key, { card }) {
@@ -216,6 +240,7 @@ function onClick(event) {
 }
 
 export function start() {
+  new ResizeObserver(resized).observe(list);
   list.addEventListener("click", onClick);
   list.addEventListener("focusin", (event) => {
     const card = event.target.closest(".hit-item");

@@ -2,7 +2,7 @@
 
 import { read } from "./api.js";
 import { colour } from "./basemap.js";
-import { distance, fullTime, likelihoodWords, odds, place, span, speed } from "./format.js";
+import { distance, fullTime, place, seenBy, span, speed, sureness } from "./format.js";
 import { gettext, interpolate, ngettext } from "./i18n.js";
 import { map } from "./map.js";
 import { app, byId, element, icon, narrow, show } from "./page.js";
@@ -46,16 +46,14 @@ function draw() {
 
 function stopRow(stop, index) {
   const number = element("span", { class: `stop-badge ${stop.style}`, text: stop.number });
-  const words = element("span", { class: "stop-words" }, element("b", { text: place(stop.camera.name), title: stop.camera.name }), element("small", { text: `${fullTime(stop.start)} · ${sureness(stop.confidence)}` }));
+  const words = element("span", { class: "stop-words" }, element("b", { text: seenBy(stop), title: stop.camera?.name }), element("small", { text: `${fullTime(stop.start)} · ${sureness(stop)}` }));
   const button = element("button", { type: "button", class: "stop-row" }, number, words);
   button.addEventListener("click", () => goTo(index));
   return element("li", { "data-stop-row": index }, button);
 }
 
-const sureness = (confidence) => `${likelihoodWords(confidence)} (${odds(confidence)})`;
-
 function legRow(leg, index) {
-  const facts = interpolate(gettext("%(distance)s in %(time)s, at least %(speed)s, %(sure)s"), { distance: distance(leg.distance_m), time: span(leg.seconds), speed: speed(leg.speed_kmh), sure: sureness(leg.confidence) });
+  const facts = interpolate(gettext("%(distance)s in %(time)s, at least %(speed)s, %(sure)s"), { distance: distance(leg.distance_m), time: span(leg.seconds), speed: speed(leg.speed_kmh), sure: sureness(leg) });
   const row = element("li", { class: `leg-row ${leg.style}`, "data-leg-row": index }, element("span", { text: facts }));
   const gap = gaps[index];
   if (gap?.passable) row.append(gapButton(gap, index), cameraList(gap));

@@ -47,6 +47,8 @@ function onKey(event) {
   // Space and Enter belong to the button that has the focus.
   if (event.key === " " && event.target.closest("button, summary, a, input, .tree")) return;
   const action = ACTIONS[event.key.toLowerCase()];
+  // Behind any other dialog the hits are out of sight.
+  if (document.querySelector("dialog[open]:not(#compare, #help)")) return;
   // A key held down walks through the hits; it neither judges nor undoes again and again.
   if (!action || (event.repeat && !"jk".includes(event.key.toLowerCase())) || (byId("help").open && event.key !== "?")) return;
   event.preventDefault();

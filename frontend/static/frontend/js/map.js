@@ -285,8 +285,8 @@ export function showHit(hit) {
 
 export function start() {
   pane("areas", 350);
-  pane("labels", 360, false);
   pane("cameras", 380, false);
+  pane("labels", 390, false);
   pane("path", 420);
   pane("badges", 620);
   pane("stops", 640);

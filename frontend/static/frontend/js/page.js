@@ -50,4 +50,10 @@ export function show(target, visible) {
 export const narrow = window.matchMedia("(max-width: 900px)");
 export const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
 
+// Swedish writes 2026-03-01 10:15, which is a datetime-local value but for the T.
+const cityClock = new Intl.DateTimeFormat("sv-SE", { timeZone: app.dataset.timeZone, dateStyle: "short", timeStyle: "short" });
+
+/** A moment on the city's clock, as a datetime-local input takes it. */
+export const cityTime = (date) => cityClock.format(date).replace(" ", "T");
+
 export const cropUrl = (id) => app.dataset.cropUrl.replace("/0/", `/${id}/`);

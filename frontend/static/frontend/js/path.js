@@ -1,7 +1,7 @@
 // The path: numbered stops, legs by confidence, and a playback that jumps from stop to stop.
 
 import { colour } from "./basemap.js";
-import { clock, day, distance, fullTime, likelihoodWords, odds, offsetOf, place, seconds, span, speed } from "./format.js";
+import { clock, day, distance, fullTime, odds, offsetOf, seconds, seenBy, span, speed, sureness } from "./format.js";
 import { gettext, interpolate, ngettext } from "./i18n.js";
 import { keyOf, select } from "./hits.js";
 import { fit, map } from "./map.js";
@@ -14,6 +14,7 @@ const STEP_MS = 1700;
 const ARC_ZOOM = 18;
 const ARC_BOW = 0.14;
 const ARC_STEPS = 20;
+const NEAR_PIXELS = 22;
 
 const legs = L.layerGroup();
 const stops = L.layerGroup();
@@ -26,7 +27,6 @@ let drawn = "";
 const list = () => get("path")?.stops ?? [];
 const legTo = (index) => get("path")?.legs[index - 1];
 export const hitOfStop = (stop) => get("hits").find((hit) => hit.sighting === stop.sighting);
-const cameraName = (stop) => place(stop.camera.name);
 const placeOf = (stop) => L.latLng(stop.coordinates[1], stop.coordinates[0]);
 
 function draw(path) {
@@ -94,14 +94,11 @@ function legText(leg) {
   return interpolate(gettext("%(distance)s in %(time)s, %(speed)s, confidence %(words)s"), values);
 }
 
-/** One marker per camera; a camera visited twice shows both numbers. */
+/** One marker for all stops that would lie over one another, as they do where a camera was passed twice. */
 function drawStops(all) {
-  const places = new Map();
-  for (const stop of all) {
-    const key = stop.coordinates.join();
-    places.set(key, [...(places.get(key) ?? []), stop]);
-  }
-  for (const together of places.values()) {
+  stops.clearLayers();
+  markers.clear();
+  for (const together of groupsOf(all)) {
     const numbers = together.slice(0, 3).map((stop) => stop.number).join(" · ") + (together.length > 3 ? " …" : "");
     const best = together.reduce((one, other) => (other.confidence > one.confidence ? other : one));
     const title = together.map(stopText).join("\n");
@@ -111,11 +108,30 @@ function drawStops(all) {
     for (const stop of together) markers.set(stop.number, marker);
     stops.addLayer(marker);
   }
+  ring();
+}
+
+/** The stops by place on the screen, at the zoom of the map. */
+function groupsOf(all) {
+  const groups = [];
+  for (const stop of all) {
+    const at = map.project(placeOf(stop));
+    const near = groups.find((group) => group.at.distanceTo(at) < NEAR_PIXELS);
+    if (near) near.stops.push(stop);
+    else groups.push({ at, stops: [stop] });
+  }
+  return groups.map((group) => group.stops);
+}
+
+/** Ring the stop that is being played. */
+function ring() {
+  for (const marker of new Set(markers.values())) marker.getElement()?.classList.remove("here");
+  markers.get(list()[get("here")]?.number)?.getElement()?.classList.add("here");
 }
 
 function stopText(stop) {
-  const values = { n: stop.number, time: timeOf(stop), camera: cameraName(stop), words: likelihoodWords(stop.confidence), percent: odds(stop.confidence) };
-  return interpolate(gettext("%(n)s: %(time)s, %(camera)s, %(words)s (%(percent)s)"), values);
+  const values = { n: stop.number, time: timeOf(stop), camera: seenBy(stop), sure: sureness(stop) };
+  return interpolate(gettext("%(n)s: %(time)s, %(camera)s, %(sure)s"), values);
 }
 
 const timeOf = (stop) => {
@@ -127,7 +143,7 @@ const timeOf = (stop) => {
 function conflicts(found) {
   const box = byId("conflicts");
   show(box, found.length > 0);
-  const name = (end) => `${place(end.camera.name)} (${fullTime(end.start)})`;
+  const name = (end) => `${seenBy(end)} (${fullTime(end.start)})`;
   const lines = found.map((conflict) => {
     const values = { first: name(conflict.first), second: name(conflict.second), distance: distance(conflict.distance_m ?? 0), time: span(conflict.seconds ?? 0) };
     return element("li", { text: interpolate(gettext("Both are confirmed, but exclude each other: %(first)s and %(second)s, %(distance)s apart within %(time)s."), values) });
@@ -153,7 +169,7 @@ function tell() {
   const after = leg ? interpolate(gettext("unseen for %(time)s before, %(distance)s away"), { time: span(leg.seconds), distance: distance(leg.distance_m) }) : gettext("first sighting");
   const gap = get("gaps")[index - 1];
   const saw = gap?.on_way ? `; ${interpolate(ngettext("%(n)s camera on the way saw nobody", "%(n)s cameras on the way saw nobody", gap.on_way), { n: gap.on_way })}` : "";
-  note.replaceChildren(element("b", { text: `${head} · ${cameraName(stop)}` }), ` ${likelihoodWords(stop.confidence)} (${odds(stop.confidence)}), ${after}${saw}`);
+  note.replaceChildren(element("b", { text: `${head} · ${seenBy(stop)}` }), ` ${sureness(stop)}, ${after}${saw}`);
   const offset = offsetOf(stop.start);
   byId("clock-badge").replaceChildren(clock(seconds(stop.start), offset), element("small", { text: day(seconds(stop.start), offset) }));
   show(byId("clock-badge"), true);
@@ -164,8 +180,7 @@ export function goTo(index) {
   const stop = list()[index];
   if (!stop) return;
   set("here", index);
-  for (const marker of new Set(markers.values())) marker.getElement()?.classList.remove("here");
-  markers.get(stop.number)?.getElement()?.classList.add("here");
+  ring();
   if (!map.getBounds().pad(-0.1).contains(placeOf(stop))) map.panTo(placeOf(stop), { animate: !calm.matches });
   const hit = hitOfStop(stop);
   if (hit) select(keyOf(hit));
@@ -210,6 +225,7 @@ function step(by) {
 export function start() {
   legs.addTo(map);
   stops.addTo(map);
+  map.on("zoomend", () => drawStops(list()));
   byId("play").addEventListener("click", togglePlay);
   byId("step-back").addEventListener("click", () => step(-1));
   byId("step-on").addEventListener("click", () => step(1));

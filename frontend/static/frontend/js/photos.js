@@ -5,6 +5,7 @@ import { askBox } from "./boxes.js";
 import { gettext, interpolate } from "./i18n.js";
 import { announce, app, byId, element, icon, show } from "./page.js";
 import { get, set, watch } from "./store.js";
+import { askTaken, takenText } from "./taken.js";
 
 const WARNINGS = {
   small: gettext("small"),
@@ -144,12 +145,23 @@ async function openBox(photo) {
   return undefined;
 }
 
+/** Ask where and when a photo was taken; what its file says is proposed. */
+async function openTaken(photo) {
+  await photo.asked;
+  const taken = await askTaken({ ...photo, view: viewOf(photo) });
+  if (taken === undefined) return;
+  photo.taken = taken;
+  set("photos", get("photos"));
+}
+
 function render() {
   const list = byId("photos");
   const focus = [...list.children].indexOf(document.activeElement.closest(".photo"));
   list.replaceChildren(...get("photos").map(preview));
   list.children[focus]?.querySelector("button").focus();
   byId("photo-notes").replaceChildren(...get("photos").flatMap(notes));
+  if (byId("samples")) show(byId("samples"), get("photos").every((photo) => photo.sample));
+  show(byId("taken-ask"), get("photos").length > 0 && !get("photos").some((photo) => photo.taken));
   for (const button of document.querySelectorAll(".sample")) {
     const taken = get("photos").some((photo) => photo.url === button.dataset.url);
     button.setAttribute("aria-pressed", String(taken));
@@ -164,18 +176,27 @@ function preview(photo, index) {
   open.addEventListener("click", () => openBox(photo));
   const button = element("button", { type: "button", class: "photo-remove", title: gettext("Remove"), "aria-label": `${gettext("Remove")}: ${text}` }, icon("cross"));
   button.addEventListener("click", () => remove(photo.url));
-  const item = element("li", { class: "photo" }, open, button);
+  const item = element("li", { class: "photo" }, open, button, placeButton(photo, text));
   const warnings = photo.quality?.warnings ?? [];
   if (warnings.length) item.append(element("span", { class: "quality", text: warnings.map((key) => WARNINGS[key] ?? key).join(", ") }));
   return item;
 }
 
-/** Why a photo is poor, in a sentence each; and the way to the box where that helps. */
+function placeButton(photo, text) {
+  const title = gettext("Where and when it was taken");
+  const button = element("button", { type: "button", class: "photo-place", title, "aria-label": `${title}: ${text}`, "aria-pressed": String(Boolean(photo.taken)) }, icon("place"));
+  button.addEventListener("click", () => openTaken(photo));
+  return button;
+}
+
+/** Why a photo is poor, in a sentence each, and the way to the box where that helps; where and when it was taken. */
 function notes(photo, index) {
   const warnings = photo.quality?.warnings ?? [];
   const lines = warnings.map((key) => WARNING_HELP[key] ?? key);
   if (!photo.box && photo.people?.length > 1) lines.unshift(interpolate(gettext("%(n)s people are on it: choose one."), { n: photo.people.length }));
-  return lines.map((line) => element("li", {}, icon("warn"), element("b", { text: named(index) }), ` ${line}`));
+  const rows = lines.map((line) => element("li", {}, icon("warn"), element("b", { text: named(index) }), ` ${line}`));
+  if (photo.taken) rows.push(element("li", { class: "known" }, icon("place"), element("b", { text: named(index) }), ` ${takenText(photo.taken)}`));
+  return rows;
 }
 
 export function start() {
@@ -192,6 +213,7 @@ export function start() {
   document.addEventListener("paste", (event) => {
     if (event.clipboardData?.files.length) add(event.clipboardData.files);
   });
+  byId("taken-ask").addEventListener("click", () => openTaken(get("photos")[0]));
   for (const button of document.querySelectorAll(".sample")) button.addEventListener("click", () => takeSample(button));
   watch("photos", (photos) => {
     render();

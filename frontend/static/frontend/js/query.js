@@ -3,14 +3,14 @@
 import { ApiError, send } from "./api.js";
 import { cropOf } from "./crops.js";
 import { gettext, interpolate } from "./i18n.js";
-import { announce, app, byId, complain as complainOfHit, show } from "./page.js";
+import { announce, app, byId, cityTime, complain as complainOfHit, show } from "./page.js";
 import * as photos from "./photos.js";
 import { follow, rerun } from "./run.js";
 import { get } from "./store.js";
 import { choose } from "./units.js";
 
 const form = byId("query");
-const PLACES = { area: "unit", from: "from", to: "from", period: "from", period_from: "from", period_to: "from", conditions: "conditions", photos: "photos", boxes: "photos", unit: "unit", purpose: "purpose", case: "case" };
+const PLACES = { area: "unit", from: "from", to: "from", period: "from", period_from: "from", period_to: "from", conditions: "conditions", photos: "photos", boxes: "photos", taken: "photos", unit: "unit", purpose: "purpose", case: "case" };
 
 function complain(name, text) {
   const place = byId(`${PLACES[name] ?? "form"}-error`);
@@ -71,6 +71,8 @@ async function body() {
   for (const file of await photos.files()) data.append("photos", file);
   const boxes = get("photos").map((photo) => photo.box ?? null);
   if (boxes.some(Boolean)) data.append("boxes", JSON.stringify(boxes));
+  const taken = get("photos").map((photo) => photo.taken ?? null);
+  if (taken.some(Boolean)) data.append("taken", JSON.stringify(taken));
   if (get("area")) data.append("area", JSON.stringify(get("area")));
   else data.append("unit", get("unit").id);
   for (const name of ["from", "to", "purpose", "case"]) {
@@ -89,10 +91,13 @@ export async function submit(event) {
   if (Object.keys(wrong).length) return refuse(wrong);
   const button = byId("search-button");
   button.disabled = true;
+  // The page makes room at the press, not when the server has answered.
+  app.toggleAttribute("data-reading", true);
   try {
     follow(await send("searches/", await body()));
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
+    app.toggleAttribute("data-reading", false);
     const fields = Object.keys(error.fields ?? {}).length ? error.fields : { form: error.message };
     refuse(fields);
   } finally {
@@ -110,13 +115,10 @@ function refuse(wrong) {
   (targets[first] ?? form.elements[first])?.focus?.();
 }
 
-// Swedish writes 2026-03-01 10:15, which is a datetime-local value but for the T.
-const cityClock = new Intl.DateTimeFormat("sv-SE", { timeZone: app.dataset.timeZone, dateStyle: "short", timeStyle: "short" });
-
 /** The last `hours` before now, on the city's clock; empty means everything. */
 function setPeriod(hours) {
   const from = new Date(Date.now() - hours * 3600000);
-  form.elements.from.value = hours ? cityClock.format(from).replace(" ", "T") : "";
+  form.elements.from.value = hours ? cityTime(from) : "";
   form.elements.to.value = "";
   markPeriod(hours);
   form.dispatchEvent(new Event("scope"));
@@ -124,7 +126,7 @@ function setPeriod(hours) {
 
 /** Search from this moment on, whatever the form said before. */
 export function setFrom(iso) {
-  form.elements.from.value = cityClock.format(new Date(iso)).replace(" ", "T");
+  form.elements.from.value = cityTime(new Date(iso));
   form.elements.to.value = "";
   markPeriod("none");
   form.dispatchEvent(new Event("scope"));
@@ -178,6 +180,8 @@ export function start() {
   form.addEventListener("submit", submit);
   for (const chip of form.querySelectorAll("[data-hours]")) chip.addEventListener("click", () => setPeriod(chip.dataset.hours));
   for (const name of ["from", "to"]) form.elements[name].addEventListener("input", () => markPeriod("none"));
+  // What was missing is no longer said once it is being given.
+  form.addEventListener("input", (event) => form.elements[event.target.name] && complain(event.target.name, ""));
   if (!form.elements.from.value && !form.elements.to.value) markPeriod("");
   byId("condition-add").addEventListener("click", () => addCondition());
   for (const chip of form.querySelectorAll("[data-preset]")) chip.addEventListener("click", () => addCondition(JSON.parse(chip.dataset.preset)));

@@ -7,7 +7,7 @@ import { get, set, watch } from "./store.js";
 
 const LIVE = ["queued", "running"];
 const PAGE = 500;
-// After a verdict the next look is taken at once, not at the next poll.
+// After a start and after a verdict the next looks are taken soon, not at the next poll.
 const HURRY_MS = [150, 400, 800, 1500, 3000];
 
 let revision = null;
@@ -34,6 +34,7 @@ function open(id) {
   set("search", id);
   setState("queued");
   window.htmx.ajax("GET", `${app.dataset.pageUrl}${id}/status`, { target: "#progress", swap: "outerHTML" });
+  hurry();
 }
 
 function setState(state) {
@@ -54,7 +55,8 @@ function onProgress() {
   if (state !== before) setState(state);
   if (now !== revision) {
     revision = now;
-    loading = loading.then(refresh).catch(failed);
+    app.toggleAttribute("data-reading", true);
+    loading = loading.then(refresh).catch(failed).finally(() => app.toggleAttribute("data-reading", false));
     tell(before, state, Number(sightings), parts);
   }
 }

@@ -16,10 +16,11 @@ import * as reach from "./reach.js";
 import * as run from "./run.js";
 import * as scope from "./scope.js";
 import * as tabs from "./tabs.js";
+import * as taken from "./taken.js";
 import * as timeline from "./timeline.js";
 import * as unitPanel from "./unit_panel.js";
 import * as units from "./units.js";
 import * as verdicts from "./verdicts.js";
 
-for (const part of [boxes, photos, hits, verdicts, evidence, compare, map, path, itinerary, reach, timeline, unitPanel, tabs, keys, guide, query, units, area, scope, run]) part.start();
+for (const part of [boxes, photos, hits, verdicts, evidence, compare, map, taken, path, itinerary, reach, timeline, unitPanel, tabs, keys, guide, query, units, area, scope, run]) part.start();
 document.documentElement.dataset.ready = "true";

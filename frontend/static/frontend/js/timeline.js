@@ -1,10 +1,10 @@
 // A lane per camera, a tick per hit: its height and shade say how likely. Drag along the hours to look at a part.
 
-import { clock, day, fullTime, odds, offsetOf, place, seconds, shortClock, span, speed, tone } from "./format.js";
+import { clock, day, fullTime, odds, offsetOf, place, seconds, seenBy, shortClock, span, speed, tone } from "./format.js";
 import { gettext, interpolate } from "./i18n.js";
 import { keyOf, select } from "./hits.js";
 import { byId, element, show } from "./page.js";
-import { goTo, hitOfStop } from "./path.js";
+import { goTo } from "./path.js";
 import { get, set, watch } from "./store.js";
 
 const LANE = 24;
@@ -50,7 +50,7 @@ function draw() {
 }
 
 function scaleOf(hits, width) {
-  const times = hits.map((hit) => hit.at);
+  const times = [...hits.map((hit) => hit.at), ...photoStops().map((stop) => seconds(stop.start))];
   const [low, high] = [Math.min(...times), Math.max(...times)];
   const margin = Math.max(30, (high - low) * 0.03);
   const [from, to] = [low - margin, high + margin];
@@ -60,17 +60,22 @@ function scaleOf(hits, width) {
   return { from, to, x, time: (place) => from + (place - label) / perSecond, perSecond, label, offset: offsetOf(hits[0].time) };
 }
 
-/** Cameras in the order of the path, then by their best hit. */
+const photoStops = () => (get("path")?.stops ?? []).filter((stop) => !stop.camera);
+/** Each camera has a lane, and so has each photo whose place and time are known. */
+const laneOfStop = (stop) => stop.camera?.id ?? `photo-${stop.photo}`;
+
+/** Cameras and photos in the order of the path, then by their best hit. */
 function lanesOf(hits) {
   const lanes = new Map();
   for (const hit of hits) {
-    const lane = lanes.get(hit.camera.id) ?? { camera: hit.camera, hits: [], best: 0, first: Infinity };
+    const lane = lanes.get(hit.camera.id) ?? { key: hit.camera.id, name: hit.camera.name, hits: [], best: 0, first: Infinity };
     lane.hits.push(hit);
     lane.best = Math.max(lane.best, hit.likelihood);
     lanes.set(hit.camera.id, lane);
   }
+  for (const stop of photoStops()) lanes.set(laneOfStop(stop), { key: laneOfStop(stop), name: seenBy(stop), hits: [], best: 1, first: Infinity });
   (get("path")?.stops ?? []).forEach((stop, index) => {
-    const lane = lanes.get(hitOfStop(stop)?.camera.id);
+    const lane = lanes.get(laneOfStop(stop));
     if (lane) lane.first = Math.min(lane.first, index);
   });
   const order = (one, other) => (one.first === other.first ? other.best - one.best : one.first - other.first);
@@ -130,10 +135,10 @@ function laneOf(lane, index, width) {
   const group = svg("g", {}, svg("line", { class: "lane-line", x1: 0, x2: width, y1: base, y2: base }));
   for (const hit of lane.hits) group.append(tick(hit, base));
   const name = svg("text", { class: "lane-name", x: 10, y: base - 7 });
-  const room = Math.floor((scale.label - 16) / (/[\u3400-\u9fff]/.test(lane.camera.name) && document.documentElement.lang.startsWith("zh") ? 11.5 : 6.4));
-  const text = place(lane.camera.name);
+  const room = Math.floor((scale.label - 16) / (/[\u3400-\u9fff]/.test(lane.name) && document.documentElement.lang.startsWith("zh") ? 11.5 : 6.4));
+  const text = place(lane.name);
   name.textContent = text.length > room ? `${text.slice(0, room - 1)}…` : text;
-  name.append(titled(lane.camera.name));
+  name.append(titled(lane.name));
   group.append(name);
   return group;
 }
@@ -156,9 +161,9 @@ function tick(hit, base) {
 function legsOf(lanes) {
   const path = get("path");
   if (!path) return [];
-  const rows = new Map(lanes.map((lane, index) => [lane.camera.id, index]));
+  const rows = new Map(lanes.map((lane, index) => [lane.key, index]));
   const points = path.stops.map((stop) => {
-    const row = rows.get(hitOfStop(stop)?.camera.id);
+    const row = rows.get(laneOfStop(stop));
     return row === undefined ? null : { x: scale.x(seconds(stop.start)), y: (row + 0.5) * LANE, stop };
   });
   const drawn = [];
@@ -172,8 +177,10 @@ function legsOf(lanes) {
 }
 
 function speedText(leg, from, to) {
-  const text = svg("text", { class: "speed", x: (from.x + to.x) / 2, y: (from.y + to.y) / 2 - 5 });
   const wide = to.x - from.x > 150;
+  // A steep line would cross the text: it stands higher then.
+  const rise = Math.min(12, (Math.abs(to.y - from.y) / (to.x - from.x)) * (wide ? 60 : 25));
+  const text = svg("text", { class: "speed", x: (from.x + to.x) / 2, y: (from.y + to.y) / 2 - 5 - rise });
   text.textContent = wide ? `${span(leg.seconds)}, ${speed(leg.speed_kmh)}` : speed(leg.speed_kmh);
   return text;
 }
