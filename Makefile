@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8000
 
-.PHONY: run test test-slow lint test-sqlite test-postgres messages documents bench clean
+.PHONY: run test test-slow lint test-sqlite test-postgres messages documents bench screens feel clean
 
 run: $(VENV)/.runtime
 	@exec $(BIN)/python manage.py serve --port $(PORT)
@@ -42,6 +42,10 @@ bench: $(VENV)/.bench
 # docs/screens/: every state of the search page, both languages, desk and phone; builds the demo city once below var/.
 screens: $(VENV)/.development
 	$(BIN)/python -m frontend.tests.screens
+
+# docs/feel.md: how long a person waits for the page, in a browser; on a machine that does nothing else.
+feel: $(VENV)/.development
+	$(BIN)/python -m frontend.tests.feel
 
 $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV) || { .ci/apt python3-venv && $(PYTHON) -m venv $(VENV); }

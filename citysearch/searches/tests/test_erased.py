@@ -84,11 +84,11 @@ def test_a_crop_erased_while_the_path_is_drawn_is_not_in_it(
 ) -> None:
     drawn, erased = pipeline.path_of, []
 
-    def erased_then(sightings: Any, cameras: Any) -> Any:
+    def erased_then(*arguments: Any) -> Any:
         if not erased:
-            erased.append(sightings[0].crop_ids[0])
+            erased.append(arguments[0][0].crop_ids[0])
             crops_erase(Crop.objects.filter(pk__in=erased))
-        return drawn(sightings, cameras)
+        return drawn(*arguments)
 
     monkeypatch.setattr(pipeline, "path_of", erased_then)
     tasks.search_run.run(str(queued.pk))
@@ -103,11 +103,11 @@ def test_a_crop_erased_while_verdicts_are_scored_has_them_scored_again(
     found.verdicts.create(crop_id=stops_of(found)[0]["crop"], value="confirmed", user=operator)
     drawn, erased = pipeline.path_of, []
 
-    def erased_then(sightings: Any, cameras: Any) -> Any:
+    def erased_then(*arguments: Any) -> Any:
         if not erased:
-            erased.append(sightings[1].crop_ids[0])
+            erased.append(arguments[0][1].crop_ids[0])
             Crop.objects.filter(pk__in=erased).delete()
-        return drawn(sightings, cameras)
+        return drawn(*arguments)
 
     monkeypatch.setattr(pipeline, "path_of", erased_then)
     assert pipeline.search_rescore(found.pk) is True
