@@ -358,7 +358,7 @@ def _nested(nodes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def _nodes(user: User, units: Iterable[Unit]) -> list[dict[str, Any]]:
     units = list(units)
     allowed = set(_readable(user).filter(pk__in=[unit.pk for unit in units]).values_list("pk", flat=True))
-    counts = gallery_counts(units, None)
+    counts = gallery_counts(units, active_model())
     return [_node(unit, unit.pk in allowed, counts[unit.pk]) for unit in units]
 
 
@@ -366,7 +366,7 @@ def _node(unit: Unit, allowed: bool, counts: Any) -> dict[str, Any]:
     node = {"id": unit.pk, "name": unit.name, "code": unit.code, "level": unit.level, "path": unit.path}
     node |= {"leaf": unit.is_leaf(), "allowed": allowed, "children": []}
     if allowed:
-        node |= {"cameras": counts["cameras"], "crops": counts["crops"], "last": counts["last_captured"]}
+        node |= {"cameras": counts["cameras"], "crops": counts["crops"], "last": counts["last_captured"], "indexed": counts["last_indexed"]}
     return node
 
 

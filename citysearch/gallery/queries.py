@@ -42,12 +42,13 @@ class GalleryRows:
 
 
 class UnitCounts(TypedDict):
-    """What the subtree of a unit holds; last_captured is true time."""
+    """What the subtree of a unit holds; last_captured is true time, last_indexed when features were added last."""
 
     cameras: int
     crops: int
     indexed: int
     last_captured: datetime | None
+    last_indexed: datetime | None
 
 
 def gallery_of(
@@ -199,13 +200,14 @@ def _count_level(counts: Mapping[str, UnitCounts], version: ModelVersion | None)
     if version is None:
         return
     segments = Segment.objects.filter(around(counts, "camera__unit__path"), model_version=version).order_by()
-    for path, rows in segments.values_list(Substr("camera__unit__path", 1, length)).annotate(n=Sum("rows")):
+    by_unit = segments.values_list(Substr("camera__unit__path", 1, length))
+    for path, rows, last in by_unit.annotate(n=Sum("rows"), last=Max("created_at")):
         if path in counts:
-            counts[path]["indexed"] = rows
+            counts[path]["indexed"], counts[path]["last_indexed"] = rows, last
 
 
 def _no_counts() -> UnitCounts:
-    return {"cameras": 0, "crops": 0, "indexed": 0, "last_captured": None}
+    return {"cameras": 0, "crops": 0, "indexed": 0, "last_captured": None, "last_indexed": None}
 
 
 def _add(counts: UnitCounts, cameras: int, crops: int, last: datetime | None) -> None:

@@ -10,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from citysearch.gallery import queries, services
-from citysearch.gallery.models import Crop
+from citysearch.gallery.models import Crop, Segment
 from citysearch.gallery.tests.conftest import NOON, TinyExtractor, items
 from units.models import Camera, Unit
 
@@ -76,7 +76,10 @@ def test_a_gallery_of_some_cameras_holds_no_other_camera(clocks: list[Camera], v
 def test_counts_add_up_along_the_tree(clocks: list[Camera], version: Any) -> None:
     services.crops_add_bulk(clocks[3], items(2, start=50))
     counts = queries.gallery_counts(Unit.objects.all(), version)
-    by_code = {unit.code: counts[unit.pk] for unit in Unit.objects.all()}
+    by_code = {unit.code: dict(counts[unit.pk]) for unit in Unit.objects.all()}
+    newest = Segment.objects.latest("created_at").created_at
+    assert by_code["330100"].pop("last_indexed") == newest
+    assert by_code["33010200100102"].pop("last_indexed") is None, "its crops are not indexed yet"
     assert by_code["330100"] == {
         "cameras": 4,
         "crops": 32,
@@ -94,7 +97,7 @@ def test_counts_add_up_along_the_tree(clocks: list[Camera], version: Any) -> Non
 
 def test_counts_of_an_empty_tree_are_zero(city: Unit) -> None:
     assert queries.gallery_counts([city], None) == {
-        city.pk: {"cameras": 0, "crops": 0, "indexed": 0, "last_captured": None}
+        city.pk: {"cameras": 0, "crops": 0, "indexed": 0, "last_captured": None, "last_indexed": None}
     }
 
 
