@@ -366,7 +366,12 @@ def _node(unit: Unit, allowed: bool, counts: Any) -> dict[str, Any]:
     node = {"id": unit.pk, "name": unit.name, "code": unit.code, "level": unit.level, "path": unit.path}
     node |= {"leaf": unit.is_leaf(), "allowed": allowed, "children": []}
     if allowed:
-        node |= {"cameras": counts["cameras"], "crops": counts["crops"], "last": counts["last_captured"], "indexed": counts["last_indexed"]}
+        node |= {
+            "cameras": counts["cameras"],
+            "crops": counts["crops"],
+            "last": counts["last_captured"],
+            "indexed": counts["last_indexed"],
+        }
     return node
 
 

@@ -20,6 +20,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("search/<uuid:pk>/again", views.search_again, name="search-again"),
     path("searches/compare", views.compare, name="compare"),
     path("searches/", views.searches, name="searches"),
+    path("log/", views.log, name="log"),
     path("basemap.pmtiles", tiles.basemap_tiles, name="basemap-tiles"),
     path("units/<int:pk>/", views.unit, name="unit"),
     path("units/<int:pk>/panel", views.unit_panel, name="unit-panel"),

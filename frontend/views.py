@@ -11,20 +11,24 @@ from uuid import UUID
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import LoginView
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
+from citysearch.cases.models import LogEntry
+from citysearch.cases.queries import log_of
 from citysearch.errors import Conflict, ServiceError
 from citysearch.searches.models import Search
 from citysearch.searches.services import search_rerun
 from frontend import pages
+from frontend.templatetags.frontend import may_audit
 from units.access import get_unit_or_404
 
 SEARCHES_PER_PAGE = 25
+LINES_PER_PAGE = 50
 
 
 View = Callable[..., HttpResponse]
@@ -139,6 +143,19 @@ def compare(request: HttpRequest) -> HttpResponse:
     except ValueError:
         return _searches(request, _("Choose two searches to compare."), 400)
     return render(request, "frontend/compare.html", {"page": "searches"} | pages.comparison(first, second))
+
+
+@login_required
+@require_safe
+def log(request: HttpRequest) -> HttpResponse:
+    """The log, for those who audit; nobody else knows of the page."""
+    if not may_audit(request.user):
+        raise Http404
+    wanted = {name: request.GET.get(name, "").strip() for name in ("q", "action")}
+    page = Paginator(log_of(request.user, wanted["q"], wanted["action"]), LINES_PER_PAGE)
+    context = {"page": "log", "page_obj": page.get_page(request.GET.get("page")), "actions": LogEntry.Action.choices}
+    query = urlencode({name: value for name, value in wanted.items() if value})
+    return render(request, "frontend/log.html", context | wanted | {"query": query})
 
 
 @login_required

@@ -1,21 +1,35 @@
-"""What is evidence of a search: the hits that were added, and those that were confirmed."""
+"""What is evidence of a search (the hits that were added, and those that were confirmed), and what the log says."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from citysearch.cases.models import Evidence
+from citysearch.cases.models import Evidence, LogEntry
 from citysearch.gallery.access import crops_of
 from citysearch.gallery.models import Crop
 from citysearch.gallery.queries import crop_url, true_time
 from citysearch.searches.models import Candidate, Search, Verdict
 from citysearch.searches.queries import verdicts_latest
-from units.access import User
-from units.tree import unit_paths
+from units.access import User, granted_paths
+from units.models import Role
+from units.tree import below, unit_paths
 
 Piece = dict[str, Any]
+
+
+def log_of(user: User, words: str = "", action: str = "") -> QuerySet[LogEntry]:
+    """The lines an auditor may read, newest first: those on searches of his units; narrowed by words and action."""
+    paths = granted_paths(user, Role.AUDITOR)
+    lines = LogEntry.objects.order_by("-id")
+    if paths is not None:
+        lines = lines.filter(search__in=Search.objects.filter(below(paths, "unit__path")).order_by().values("pk"))
+    if action in LogEntry.Action.values:
+        lines = lines.filter(action=action)
+    found = Q(case__icontains=words) | Q(purpose__icontains=words) | Q(user__icontains=words)
+    return lines.filter(found) if words else lines
 
 
 def evidence_rows(search: Search) -> list[dict[str, Any]]:

@@ -15,6 +15,9 @@ from django.utils.safestring import SafeString
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
+from units.access import User, roles_of
+from units.models import Role
+
 register = template.Library()
 
 WIDTH, HEIGHT = 240.0, 44.0
@@ -108,3 +111,9 @@ def plot_line(points: Sequence[tuple[datetime, float]]) -> str:
 def _scaled(value: float, low: float, high: float, first: float, last: float) -> float:
     share = (value - low) / (high - low) if high > low else 0.5
     return first + share * (last - first)
+
+
+@register.filter
+def may_audit(user: User) -> bool:
+    """Whether the user reads the log of any unit."""
+    return Role.AUDITOR in roles_of(user)
