@@ -96,8 +96,8 @@ export async function submit(event) {
   try {
     follow(await send("searches/", await body()));
   } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
     app.toggleAttribute("data-reading", false);
+    if (!(error instanceof ApiError)) throw error;
     const fields = Object.keys(error.fields ?? {}).length ? error.fields : { form: error.message };
     refuse(fields);
   } finally {

@@ -8,7 +8,7 @@ import { get, set, watch } from "./store.js";
 const LIVE = ["queued", "running"];
 const PAGE = 500;
 // After a start and after a verdict the next looks are taken soon, not at the next poll.
-const HURRY_MS = [150, 400, 800, 1500, 3000];
+const HURRY_MS = [150, 300, 500, 700, 900, 1200, 1600, 2200, 3000];
 
 let revision = null;
 let loading = Promise.resolve();
