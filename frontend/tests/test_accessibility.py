@@ -51,7 +51,7 @@ def in_both_schemes(page: Any) -> list[str]:
     """The faults in the light and in the dark colours."""
     light = faults(page)
     page.emulate_media(color_scheme="dark")
-    page.wait_for_timeout(200)
+    page.evaluate("() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
     dark = faults(page)
     page.emulate_media(color_scheme="light")
     return light + [f"dark: {fault}" for fault in dark]

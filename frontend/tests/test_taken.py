@@ -45,7 +45,7 @@ def test_where_and_when_a_photo_was_taken_becomes_the_first_stop_of_the_path(
     use.click()
     page.locator("#photo-notes", has_text="2026-03-01 11:50, 30.0050, 120.0050").wait_for()
     page.set_viewport_size({"width": 1440, "height": 900})
-    page.locator(".photo-marker span").wait_for()
+    page.locator("#map .photo-marker span").wait_for()
 
     page.locator("#tree .node").first.locator(".node-name").first.click()
     page.wait_for_selector(".chosen.set")
@@ -54,7 +54,7 @@ def test_where_and_when_a_photo_was_taken_becomes_the_first_stop_of_the_path(
     assert (taken["longitude"], taken["latitude"], taken["time"]) == (120.005, 30.005, "2026-03-01T11:50:00+08:00")
     stage.run()
     page.locator(".stop-marker span", has_text="5").wait_for()
-    assert page.locator(".photo-marker").count() == 0, "it is a stop of the path now"
+    assert page.locator("#map .photo-marker").count() == 0, "it is a stop of the path now"
     page.locator("#itinerary-toggle").click()
     first = page.locator("#itinerary-list li").first
     assert "Photo 1" in first.inner_text() and "place and time as given" in first.inner_text()
