@@ -62,7 +62,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         made.process.wait()
 
 
-def gone(served: Served, seconds: float = 15.0) -> bool:
+def gone(served: Served, seconds: float = 60.0) -> bool:
     deadline = time.monotonic() + seconds
     while served.children() and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -21,7 +21,7 @@ def is_running(pid: int) -> bool:
         return False
 
 
-def eventually(check, seconds: float = 5.0) -> bool:
+def eventually(check, seconds: float = 60.0) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if check():

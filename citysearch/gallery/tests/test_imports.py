@@ -345,7 +345,7 @@ def test_a_kill_between_file_and_row_leaves_only_an_orphan(cameras: list[Any], m
 
 def test_two_imports_of_the_same_pictures_at_once(file_database: None, cameras: list[Any], tmp_path: Path) -> None:
     source = folder_of(tmp_path / "in", pictures_of(["cam-1", "cam-2"], each=20))
-    start = threading.Barrier(2, timeout=20)
+    start = threading.Barrier(2, timeout=120)
     rows: list[GalleryImport] = []
 
     def work() -> None:
@@ -363,7 +363,7 @@ def test_the_second_of_two_writers_takes_its_own_file_away_again(
     file_database: None, cameras: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both have checked and written the same picture before either commits."""
-    meeting = threading.Barrier(2, timeout=20)
+    meeting = threading.Barrier(2, timeout=120)
     flush = files.pictures_flush
     added: list[int] = []
 

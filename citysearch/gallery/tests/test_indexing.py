@@ -98,7 +98,7 @@ def test_two_indexers_on_two_machines_index_no_crop_twice(
 ) -> None:
     """No claim keeps them apart: both extract everything, whoever commits second drops what is there already."""
     monkeypatch.setattr(indexing, "claimed", lambda name, wait: nullcontext(True))
-    meeting = threading.Barrier(2, timeout=20)
+    meeting = threading.Barrier(2, timeout=120)
 
     class Slow(TinyExtractor):
         def crop_features(self, images: list[Any]) -> Any:

@@ -107,7 +107,7 @@ def test_a_run_interrupted_by_a_signal_ends_with_the_same_weights_as_one_left_al
     run = subprocess.Popen(stopped, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
     wait_for(broken / "joint.pt")
     run.send_signal(signal.SIGINT)
-    _, said = run.communicate(timeout=60)
+    _, said = run.communicate(timeout=600)
     assert (run.returncode, "start the same command again" in said) == (130, True)
     assert not (broken / "citysearch.reid").exists()
     subprocess.run([*stopped, "--resume"], cwd=ROOT, env=environment, check=True, capture_output=True)
@@ -116,7 +116,7 @@ def test_a_run_interrupted_by_a_signal_ends_with_the_same_weights_as_one_left_al
     assert bundle.read(broken / "citysearch.reid").weights == bundle.read(whole / "citysearch.reid").weights
 
 
-def wait_for(path: Path, seconds: float = 60) -> None:
+def wait_for(path: Path, seconds: float = 600) -> None:
     deadline = time.monotonic() + seconds
     while not path.exists():
         assert time.monotonic() < deadline, f"{path} was not written within {seconds} s"
