@@ -21,6 +21,7 @@ from import_export.admin import ImportExportModelAdmin
 from import_export.widgets import ForeignKeyWidget
 from treebeard.admin import TreeAdmin
 
+from citysearch.changes import change_tell
 from citysearch.errors import ServiceError
 from units import services
 from units.access import get_unit_or_404, units_of
@@ -342,6 +343,9 @@ class MembershipAdmin(ServiceAdmin):
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
+    def remove(self, obj: Membership) -> None:
+        services.membership_remove(obj)
+
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "unit":
             kwargs["queryset"] = units_of(request.user, Role.ADMINISTRATOR)
@@ -362,6 +366,15 @@ class PersonAdmin(UserAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         return people_of(request).prefetch_related("memberships__unit")
+
+    def log_addition(self, request: HttpRequest, obj: User, message: Any) -> Any:
+        change_tell("person", "add", person=obj.get_username())
+        return super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: User, message: Any) -> Any:
+        """Fields by name: what stands in them is nobody's business, a password least of all."""
+        change_tell("person", "change", person=obj.get_username(), fields=message)
+        return super().log_change(request, obj, message)
 
     @admin.display(description=_("roles"))
     def roles(self, person: Any) -> str:

@@ -10,12 +10,15 @@ from django.db import models, transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
+from citysearch.changes import change_tell
 from citysearch.errors import ServiceError
 from units import files, tree
 from units.checks import CAMERA_FIELDS, camera_from
 from units.codes import significant_prefix
 from units.geo import SIDES, GridIndex, no_grid
 from units.models import Camera, Level, Unit
+
+CODES_TOLD = 100
 
 Fate = Literal["refused", "changed", "added", "unchanged"]
 
@@ -103,6 +106,7 @@ def units_import(
     report = ImportReport(dry_run)
     rows = sorted(_taken(files.unit_rows(file, layout), report), key=lambda row: row.values["level"])
     _UnitImport(report, within).run(rows)
+    _tell("unit", report)
     return report
 
 
@@ -111,7 +115,16 @@ def cameras_import(file: IO[bytes], dry_run: bool = False, within: QuerySet[Unit
     """Import cameras from a CSV with a header; a known code is changed, another added; see docs of import_cameras."""
     report = ImportReport(dry_run)
     _CameraImport(report, within).run(list(_taken(files.camera_rows(file), report)))
+    _tell("camera", report)
     return report
+
+
+def _tell(subject: str, report: ImportReport) -> None:
+    """One line for all of a file, which names the first codes."""
+    codes = [line.code for line in report.rows if line.fate in ("added", "changed")]
+    if codes and not report.dry_run:
+        counts = {"added": report.added, "changed": report.changed, "refused": report.count("refused")}
+        change_tell(subject, "import", codes=codes[:CODES_TOLD], **counts)
 
 
 def _taken(rows: Iterable[files.Row], report: ImportReport) -> Iterator[files.Row]:

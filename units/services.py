@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import ProtectedError, QuerySet
 from django.utils.translation import gettext_lazy as _
 
+from citysearch.changes import change_tell, differences
 from citysearch.errors import Conflict, ServiceError
 from units import tree
 from units.checks import CAMERA_FIELDS, camera_from, rounded
@@ -39,15 +40,19 @@ AREA_FIELDS = ("polygon", *SIDES)
 # Units
 
 
+@transaction.atomic
 def unit_create(parent: Unit | None, **fields: Any) -> Unit:
     """Add a unit below `parent` (None: a city). Raises BadTree, BadCode, BadPolygon or ServiceError."""
-    return tree.unit_add(parent, **fields)
+    unit = tree.unit_add(parent, **fields)
+    change_tell("unit", "add", unit=unit.code, name=unit.name, retention_days=unit.retention_days)
+    return unit
 
 
 @transaction.atomic
 def unit_update(unit: Unit, **fields: Any) -> Unit:
     """Change name, code, free_code, polygon, retention_days or parent; every rule holds afterwards, below as well."""
     parent = fields.pop("parent", None) or parent_of(unit)
+    before, code = {name: getattr(unit, name) for name in UNIT_FIELDS}, unit.code
     for name in UNIT_FIELDS:
         setattr(unit, name, fields.get(name, getattr(unit, name)))
     _refuse_taken(Unit, unit)
@@ -58,16 +63,22 @@ def unit_update(unit: Unit, **fields: Any) -> Unit:
     # Never the tree's own columns: somebody may have moved the unit since it was read.
     unit.save(update_fields=[*UNIT_FIELDS, *AREA_FIELDS])
     _check_children_fit(unit)
-    if parent is not None and not unit.is_child_of(parent):
-        tree.unit_move(unit, parent)
+    changes = differences(before, {name: getattr(unit, name) for name in UNIT_FIELDS})
     if area_changed and unit.level == Level.GRID:
         cameras_replace(cameras_under(unit))
+    if changes or area_changed:
+        change_tell("unit", "change", unit=code, changes=changes, area=area_changed)
+    if parent is not None and not unit.is_child_of(parent):
+        unit_move(unit, parent)
     return unit
 
 
+@transaction.atomic
 def unit_move(unit: Unit, parent: Unit | None, before: Unit | None = None) -> Unit:
     """Move a unit with all below it; see tree.unit_move."""
-    return tree.unit_move(unit, parent, before)
+    moved = tree.unit_move(unit, parent, before)
+    change_tell("unit", "move", unit=moved.code, below=parent and parent.code, before=before and before.code)
+    return moved
 
 
 @transaction.atomic
@@ -84,6 +95,7 @@ def unit_delete(unit: Unit) -> int:
         kinds = sorted({str(row._meta.verbose_name_plural) for row in error.protected_objects})
         values = {"unit": unit, "kinds": ", ".join(kinds)}
         raise Conflict(_("%(unit)s is still used by: %(kinds)s.") % values) from error
+    change_tell("unit", "delete", unit=unit.code, name=unit.name, count=count)
     return count
 
 
@@ -111,6 +123,7 @@ def grid_generate(region: Unit, cell_m: float, dry_run: bool = False) -> list[Un
     rows = list(_cell_rows(region, cells(region.polygon, cell_m)))
     if dry_run:
         return [Unit(**{key: row[key] for key in ("name", "level", "code", "polygon", "free_code")}) for row in rows]
+    change_tell("unit", "lay a grid", unit=region.code, cell_m=cell_m, count=len(rows))
     return list(tree.units_add_bulk(rows).values())
 
 
@@ -132,18 +145,21 @@ def _cell_rows(region: Unit, areas: Sequence[dict[str, Any]]) -> Iterator[dict[s
 # Cameras
 
 
+@transaction.atomic
 def camera_create(within: QuerySet[Unit] | None = None, **fields: Any) -> Camera:
     """Add a camera; its grid (among `within`) is computed from its place. Raises BadCode, BadPlace or ServiceError."""
     camera = camera_from(fields)
     _refuse_taken(Camera, camera)
     camera.unit = _grid_or_refuse(camera, within)
     camera.save()
+    change_tell("camera", "add", camera=camera.code, unit=camera.unit.code)
     return camera
 
 
 @transaction.atomic
 def camera_update(camera: Camera, within: QuerySet[Unit] | None = None, **fields: Any) -> Camera:
     """Change a camera. A new place is read in `coordinate_system`; an unchanged one is not converted twice."""
+    before, code = _camera_facts(camera), camera.code
     given = {name: fields.get(name, getattr(camera, name)) for name in (*CAMERA_FIELDS, "longitude", "latitude")}
     keep_place = _same_place(camera, given)
     changed = camera_from({**given, "coordinate_system": CoordinateSystem.WGS84} if keep_place else given)
@@ -153,7 +169,13 @@ def camera_update(camera: Camera, within: QuerySet[Unit] | None = None, **fields
     _refuse_taken(Camera, camera)
     camera.unit = _grid_or_refuse(camera, within)
     camera.save()
+    if changes := differences(before, _camera_facts(camera)):
+        change_tell("camera", "change", camera=code, changes=changes)
     return camera
+
+
+def _camera_facts(camera: Camera) -> dict[str, Any]:
+    return {name: getattr(camera, name) for name in (*CAMERA_FIELDS, "longitude", "latitude")}
 
 
 @transaction.atomic
@@ -165,6 +187,7 @@ def camera_delete(camera: Camera) -> None:
             values = {"camera": camera, "count": count, "kind": relation.related_model._meta.verbose_name_plural}
             raise Conflict(_("%(camera)s still holds %(count)d %(kind)s. Erase them first.") % values)
     camera.delete()
+    change_tell("camera", "delete", camera=camera.code, unit=camera.unit.code)
 
 
 @transaction.atomic
@@ -176,7 +199,9 @@ def cameras_add_bulk(rows: Iterable[Mapping[str, Any]]) -> list[Camera]:
         if grid is None:
             raise no_grid(camera.longitude, camera.latitude)
         camera.unit = grid
-    return Camera.objects.bulk_create(cameras, batch_size=500)
+    added = Camera.objects.bulk_create(cameras, batch_size=500)
+    change_tell("camera", "add many", count=len(added))
+    return added
 
 
 def cameras_replace(cameras: QuerySet[Camera]) -> int:
@@ -275,6 +300,7 @@ def _upsert(model: Any, rows: Sequence[Any], unique: list[str], updated: list[st
     return len(latest)
 
 
+@transaction.atomic
 def membership_add(
     user: AbstractBaseUser, role: str, unit: Unit, granted_by: AbstractBaseUser | None = None
 ) -> Membership:
@@ -283,12 +309,23 @@ def membership_add(
         raise ServiceError(_("%(role)s is no role.") % {"role": role}, {"role": _("Choose one of the roles.")})
     if granted_by is not None and granted_by.pk == user.pk and not getattr(granted_by, "is_superuser", False):
         raise ServiceError(_("You cannot grant yourself a role."), {"user": _("You cannot grant yourself a role.")})
-    membership, _created = Membership.objects.get_or_create(user_id=user.pk, role=role, unit=unit)
+    membership, created = Membership.objects.get_or_create(user_id=user.pk, role=role, unit=unit)
+    if created:
+        change_tell("membership", "give", person=user.get_username(), role=role, unit=unit.code)
     return membership
+
+
+@transaction.atomic
+def membership_remove(membership: Membership) -> None:
+    """Take a role back."""
+    membership.delete()
+    facts = {"person": membership.user.get_username(), "role": membership.role, "unit": membership.unit.code}
+    change_tell("membership", "take back", **facts)
 
 
 __all__ = [
     "BadPlace", "ImportReport", "camera_create", "camera_delete", "camera_update", "cameras_add_bulk",
     "cameras_import", "cameras_replace", "grid_generate", "indicators_add_bulk", "landmarks_replace", "membership_add",
-    "readings_add_bulk", "roads_replace", "unit_create", "unit_delete", "unit_move", "unit_update", "units_import",
+    "membership_remove", "readings_add_bulk", "roads_replace", "unit_create", "unit_delete", "unit_move", "unit_update",
+    "units_import",
 ]  # fmt: skip

@@ -25,9 +25,20 @@ FIELDS = ("time", "user", "action", "search", "case", "purpose", "details", "pre
 
 
 def entry_append(action: str, search: Search, user: User, **details: Any) -> LogEntry:
-    """Add a line. Two writers at once cannot follow the same line: the second one tries again."""
+    """Add a line about a search."""
+    about = {"search": search.pk, "case": search.case, "purpose": search.purpose}
+    return _append(action=action, user=user.get_username(), details=details, **about)
+
+
+def change_append(subject: str, user: str, details: dict[str, Any]) -> LogEntry:
+    """Add a line about what an administrator changed."""
+    return _append(action=subject, user=user, details=details)
+
+
+def _append(**fields: Any) -> LogEntry:
+    """Two writers at once cannot follow the same line: the second one tries again."""
     for _attempt in range(ATTEMPTS):
-        entry = _next(action, search, user.get_username(), details)
+        entry = _next(fields)
         try:
             with transaction.atomic():
                 entry.save()
@@ -63,17 +74,16 @@ def digest_of(facts: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _next(action: str, search: Search, user: str, details: dict[str, Any]) -> LogEntry:
+def _next(fields: dict[str, Any]) -> LogEntry:
     previous = LogEntry.objects.order_by("-id").values_list("digest", flat=True).first() or FIRST
-    fields = {"action": action, "search": search.pk, "case": search.case, "purpose": search.purpose}
-    entry = LogEntry(time=timezone.now(), user=user, details=details, previous=previous, **fields)
+    entry = LogEntry(time=timezone.now(), previous=previous, **fields)
     entry.digest = digest_of(_facts(entry))
     return entry
 
 
 def _facts(entry: LogEntry) -> dict[str, Any]:
     facts = {name: getattr(entry, name) for name in FIELDS}
-    return facts | {"time": entry.time.astimezone(UTC).isoformat(), "search": str(entry.search)}
+    return facts | {"time": entry.time.astimezone(UTC).isoformat(), "search": entry.search and str(entry.search)}
 
 
 def _head_path() -> Path:

@@ -1,4 +1,4 @@
-"""The log of what people did with searches, and the hits they keep as evidence."""
+"""The log of what people did with searches and of what administrators changed, and the hits kept as evidence."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from citysearch.searches.models import Search
 class LogEntry(models.Model):
     """One line of the log. It carries the digest of the line before, so that nothing is changed or lost unnoticed.
 
-    It names the search and the crop by number only: the line stays when they are gone.
+    It names the search and the crop by number only: the line stays when they are gone. What administrators change
+    belongs to no search, case and purpose.
     """
 
     class Action(models.TextChoices):
@@ -26,13 +27,20 @@ class LogEntry(models.Model):
         DROP = "drop", _("taken from the evidence")
         PRINT = "print", _("evidence shown for printing")
         EXPORT = "export", _("evidence exported")
+        UNIT = "unit", _("unit")
+        CAMERA = "camera", _("camera")
+        MEMBERSHIP = "membership", _("membership")
+        PERSON = "person", _("person")
+        MODEL = "model", _("model version")
+        IMPORT = "import", _("gallery import")
+        ERASURE = "erasure", _("erasure")
 
     time = models.DateTimeField(_("time"))
     user = models.CharField(_("user"), max_length=150)
     action = models.CharField(_("action"), max_length=12, choices=Action.choices)
-    search = models.UUIDField(_("search"), db_index=True)
-    case = models.CharField(_("case"), max_length=80)
-    purpose = models.CharField(_("purpose"), max_length=300)
+    search = models.UUIDField(_("search"), db_index=True, null=True)
+    case = models.CharField(_("case"), max_length=80, blank=True)
+    purpose = models.CharField(_("purpose"), max_length=300, blank=True)
     details = models.JSONField(_("details"), default=dict)
     previous = models.CharField(max_length=64, unique=True)
     digest = models.CharField(max_length=64, unique=True)

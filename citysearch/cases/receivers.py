@@ -1,4 +1,4 @@
-"""What the searches tell the log: that one was started, that verdicts were given."""
+"""What the log is told: that a search was started, verdicts were given, an administrator changed something."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from citysearch.cases.models import LogEntry
+from citysearch.changes import changed
 from citysearch.searches.models import Search, Verdict
 from citysearch.searches.signals import search_started, verdicts_given
 from units.access import User
@@ -25,6 +26,13 @@ def verdicts_log(sender: Any, search: Search, user: User, rows: Sequence[Verdict
     entry_append(LogEntry.Action.VERDICTS, search, user, verdicts=[[row.crop_id, row.value] for row in rows])
 
 
+def change_log(sender: Any, user: str, subject: str, details: dict[str, Any], **kwargs: Any) -> None:
+    from citysearch.cases.log import change_append
+
+    change_append(subject, user, details)
+
+
 def connect() -> None:
+    changed.connect(change_log, dispatch_uid="cases")
     search_started.connect(search_log, dispatch_uid="cases")
     verdicts_given.connect(verdicts_log, dispatch_uid="cases")

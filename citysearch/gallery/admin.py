@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from django import forms
@@ -180,7 +180,10 @@ class GalleryImportAdmin(ReadOnly, admin.ModelAdmin):
         return is_administrator(request.user)
 
     def get_urls(self) -> list[Any]:
-        pages = {"progress": self.progress_view, "refused": self.refused_view, "again": self.again_view}
+        pages = {
+            "progress": self.progress_view, "refused": self.refused_view,
+            "again": self.again_view, "stop": self.stop_view,
+        }  # fmt: skip
         guarded = self.admin_site.admin_view
         return [
             path(f"<int:pk>/{word}/", guarded(view), name=f"gallery_galleryimport_{word}")
@@ -225,11 +228,18 @@ class GalleryImportAdmin(ReadOnly, admin.ModelAdmin):
         return answer
 
     def again_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Run an import again that failed or was killed."""
+        """Run an import again that failed, was stopped or killed."""
+        return self._done(request, pk, services.import_rerun)
+
+    def stop_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Stop an import that waits or runs."""
+        return self._done(request, pk, services.import_stop)
+
+    def _done(self, request: HttpRequest, pk: int, service: Callable[[GalleryImport], object]) -> HttpResponse:
         row = get_object_or_404(self.get_queryset(request), pk=pk)
         if request.method == "POST":
             try:
-                services.import_rerun(row)
+                service(row)
             except ServiceError as error:
                 self.message_user(request, error.message, messages.ERROR)
         return redirect("admin:gallery_galleryimport_change", row.pk)
@@ -344,11 +354,13 @@ def _comparison_context(row: ModelComparison) -> dict[str, Any]:
 
 
 def _import_context(row: GalleryImport) -> dict[str, Any]:
+    State = GalleryImport.State
     lines = [(line, REASONS.get(line.code, line.code)) for line in row.lines.all()[:LINES_SHOWN]]
     return {
         "works": import_work(row), "lines": lines, "reasons": refusals_by_reason(row),
         "hidden": max(0, row.refused - len(lines)), "unfinished": row.finished_at is None,
-        "may_run_again": row.state == GalleryImport.State.FAILED and spool_path(row.pk).exists(),
+        "may_run_again": row.state in (State.FAILED, State.STOPPED) and spool_path(row.pk).exists(),
+        "may_stop": row.state in (State.QUEUED, State.RUNNING) and spool_path(row.pk).exists(),
     }  # fmt: skip
 
 

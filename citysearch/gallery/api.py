@@ -231,13 +231,23 @@ class ImportViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
         return Response(ImportSerializer(row).data, status.HTTP_202_ACCEPTED)
 
     @extend_schema(
-        summary="Run an import again that failed or was killed; it goes on where it stopped",
+        summary="Run an import again that failed, was stopped or killed; it goes on where it stopped",
         request=None,
         responses={202: ImportSerializer, 404: NOT_FOUND, 409: CONFLICT},
     )
     @action(detail=True, methods=["post"])
     def run(self, request: Request, pk: int) -> Response:
         row = services.import_rerun(self.get_object())
+        return Response(ImportSerializer(row).data, status.HTTP_202_ACCEPTED)
+
+    @extend_schema(
+        summary="Stop an import that waits or runs; what was imported so far is kept",
+        request=None,
+        responses={202: ImportSerializer, 404: NOT_FOUND, 409: CONFLICT},
+    )
+    @action(detail=True, methods=["post"])
+    def stop(self, request: Request, pk: int) -> Response:
+        row = services.import_stop(self.get_object())
         return Response(ImportSerializer(row).data, status.HTTP_202_ACCEPTED)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 
@@ -14,6 +15,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from citysearch.changes import change_tell
 from citysearch.gallery import files
 from citysearch.gallery.counting import counts_renew
 from citysearch.gallery.indexing import (
@@ -68,15 +70,30 @@ def crops_erase(crops: Iterable[Crop], progress: Callable[[int], object] | None 
     by_camera: dict[int, list[Crop]] = {}
     for crop in crops:
         by_camera.setdefault(crop.camera_id, []).append(crop)
-    for camera_id, group in by_camera.items():
-        for start in range(0, len(group), ERASE_BATCH):
-            part = group[start : start + ERASE_BATCH]
-            counts, traces = _erase(camera_id, part)
-            erased.update(counts)
-            left.update(_left_of(camera_id, part, traces))
-            if progress:
-                progress(erased["crops"])
+    with _told(by_camera, erased, left):
+        for camera_id, group in by_camera.items():
+            for start in range(0, len(group), ERASE_BATCH):
+                part = group[start : start + ERASE_BATCH]
+                counts, traces = _erase(camera_id, part)
+                erased.update(counts)
+                left.update(_left_of(camera_id, part, traces))
+                if progress:
+                    progress(erased["crops"])
     return ErasureReport(dict(erased), dict(left))
+
+
+@contextmanager
+def _told(by_camera: Mapping[int, Sequence[Crop]], erased: Counter[str], left: Counter[str]) -> Iterator[None]:
+    """The log says what is about to be erased before anything is, and afterwards what was, however it ended."""
+    if not by_camera:
+        yield
+        return
+    count = sum(len(group) for group in by_camera.values())
+    change_tell("erasure", "begin", crops=count, cameras=len(by_camera))
+    try:
+        yield
+    finally:
+        change_tell("erasure", "end", erased=dict(erased), left=dict(left))
 
 
 def crops_purge(

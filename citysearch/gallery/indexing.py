@@ -141,10 +141,15 @@ def version_index(version: ModelVersion, progress: Progress | None = None, extra
 
 
 def version_begin(version: ModelVersion) -> list[int]:
-    """Note that a version is being indexed (the active one stays active); returns the cameras that have crops."""
+    """Note that a version is being indexed (the active one stays active); returns `cameras_filled`."""
     idle = [ModelVersion.State.REGISTERED, ModelVersion.State.READY]
     ModelVersion.objects.filter(pk=version.pk, state__in=idle).update(state=ModelVersion.State.INDEXING)
-    return list(Crop.objects.order_by().values_list("camera_id", flat=True).distinct())
+    return cameras_filled()
+
+
+def cameras_filled() -> list[int]:
+    """The ids of the cameras that have crops."""
+    return list(CameraCount.objects.filter(crops__gt=0).values_list("camera_id", flat=True))
 
 
 def index_request(camera_ids: Collection[int], version: ModelVersion | None = None) -> None:

@@ -11,13 +11,17 @@ from units.models import Camera
 
 
 class GalleryImport(models.Model):
-    """One import. queued --> running --> done | failed; a cancelled or killed one is resumed by running it again."""
+    """One import. queued --> running --> done | failed. An administrator stops it: queued --> stopped, or running -->
+    stopping --> stopped. One that failed, was stopped or killed is resumed by running it again.
+    """
 
     class State(models.TextChoices):
         QUEUED = "queued", _("queued")
         RUNNING = "running", _("running")
         DONE = "done", _("done")
         FAILED = "failed", _("failed")
+        STOPPING = "stopping", _("being stopped")
+        STOPPED = "stopped", _("stopped")
 
     class Layout(models.TextChoices):
         FOLDER = "folder", _("folder per camera")

@@ -20,6 +20,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from citysearch.changes import change_tell
 from citysearch.errors import Conflict, ServiceError
 from citysearch.gallery import layouts
 from citysearch.gallery.adding import Arrival, Batch, BulkReport, CropItem, Outcome, batches, checked_size, clean_text
@@ -33,6 +34,7 @@ from citysearch.gallery.naming import CAMERAS
 from citysearch.gallery.queueing import sent
 from citysearch.gallery.reasons import REASONS, Refused
 from citysearch.gallery.spool import spool_path, spool_remove, spool_write
+from citysearch.gallery.stopping import ImportStopped, import_stop
 from reid_engine.photo import MAX_BYTES
 from units.access import cameras_of
 from units.models import Camera, Role
@@ -52,6 +54,8 @@ __all__ = [
     "import_fail",
     "import_rerun",
     "import_run",
+    "import_stop",
+    "import_stopped",
     "import_upload",
     "index_cameras",
     "index_request",
@@ -208,17 +212,24 @@ def import_upload(
         row.delete()
         raise
     import_request(row)
+    change_tell("import", "upload", number=row.pk, layout=layout)
     return row
 
 
 def import_rerun(row: GalleryImport) -> GalleryImport:
-    """Queue an import that failed or was killed again. Raises Conflict when it is done, or its archive is gone."""
+    """Queue an import that failed, was stopped or killed again. Conflict when it is done, or its archive is gone."""
     if row.state == GalleryImport.State.DONE or not spool_path(row.pk).exists():
         raise Conflict(_("There is nothing left to import; upload the archive again."))
     GalleryImport.objects.filter(pk=row.pk).update(state=GalleryImport.State.QUEUED, message="", finished_at=None)
     row.refresh_from_db()
     import_request(row)
+    change_tell("import", "run again", number=row.pk)
     return row
+
+
+def import_stopped(row: GalleryImport) -> None:
+    """End an import that somebody stopped."""
+    _import_end(row, GalleryImport.State.STOPPED, ImportStopped().message)
 
 
 def import_request(row: GalleryImport) -> None:
@@ -242,6 +253,8 @@ def _import_ended(row: GalleryImport) -> Iterator[None]:
     """Whatever happens in the block, the row says so afterwards; only what is no fault of the input goes up."""
     try:
         yield
+    except ImportStopped:
+        import_stopped(row)
     except ServiceError as error:
         import_fail(row, error.message)
     except IntegrityError:
@@ -274,10 +287,11 @@ def _camera_map_of(layout: str, cameras: Iterable[str]) -> dict[str, str]:
 
 
 def _import_begin(row: GalleryImport) -> None:
-    """Any state but done --> running, with the counts and lines of an earlier attempt cleared."""
+    """Any state but done or stopped --> running, with the counts and lines of an earlier attempt cleared."""
     fresh = {"total": 0, "added": 0, "known": 0, "refused": 0, "message": "", "finished_at": None}
     with transaction.atomic():
-        open_rows = GalleryImport.objects.filter(pk=row.pk).exclude(state=GalleryImport.State.DONE)
+        ended = (GalleryImport.State.DONE, GalleryImport.State.STOPPED)
+        open_rows = GalleryImport.objects.filter(pk=row.pk).exclude(state__in=ended)
         if not open_rows.update(state=GalleryImport.State.RUNNING, **fresh):
             raise Conflict(_("This import is done already."))
         row.lines.all().delete()

@@ -41,7 +41,7 @@ def import_work(row: GalleryImport) -> list[Work]:
     facts = ((_("added"), row.added), (_("already known"), row.known), (_("refused"), row.refused))
     reading = Work(
         title=_("Pictures"), state=row.get_state_display(), total=row.total,
-        done=row.added + row.known + row.refused, ended=row.state in (state.DONE, state.FAILED),
+        done=row.added + row.known + row.refused, ended=row.state in (state.DONE, state.FAILED, state.STOPPED),
         failed=row.state == state.FAILED, message=row.message, facts=facts,
     )  # fmt: skip
     version = active_model()

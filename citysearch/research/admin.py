@@ -30,7 +30,7 @@ class ModelVersionAdmin(admin.ModelAdmin):
     list_display = ["name", "state", "indexing", "backbone", "dim", "rank1", "mean_ap", "mean_inp", "activated_at"]
     list_filter = ["state", "backbone"]
     search_fields = ["name", "sha256"]
-    actions = ["activate", "index", "index_and_activate", "compare"]
+    actions = ["activate", "index", "index_and_activate", "stop", "compare"]
     fields = readonly_fields = (
         "name",
         "state",
@@ -102,6 +102,19 @@ class ModelVersionAdmin(admin.ModelAdmin):
         version = self._single(request, chosen)
         if version is not None:
             self._index(request, version, activate=True)
+
+    @admin.action(description=_("Stop indexing with the chosen model version"), permissions=["activate"])
+    def stop(self, request: HttpRequest, chosen: QuerySet[ModelVersion]) -> None:
+        version = self._single(request, chosen)
+        if version is None:
+            return
+        try:
+            services.model_stop(version)
+        except ServiceError as error:
+            self.message_user(request, error.message, messages.ERROR)
+        else:
+            text = gettext("Indexing with %(name)s stops. The features it has are kept; index again to go on.")
+            self.message_user(request, text % {"name": version.name}, messages.SUCCESS)
 
     @admin.action(description=_("Compare the two chosen model versions"), permissions=["activate"])
     def compare(self, request: HttpRequest, chosen: QuerySet[ModelVersion]) -> HttpResponse | None:

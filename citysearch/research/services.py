@@ -15,6 +15,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from citysearch.changes import change_tell
 from citysearch.errors import Conflict, ServiceError, Unavailable
 from citysearch.research.models import ModelVersion
 from citysearch.research.queries import bundle_path, unindexed_crops
@@ -69,6 +70,7 @@ def model_activate(version: ModelVersion, anyway: bool = False) -> ModelVersion:
     return version
 
 
+@transaction.atomic
 def model_index(version: ModelVersion, activate: bool = False) -> None:
     """Ask the gallery, after commit, for the features still missing; an active version stays active meanwhile.
 
@@ -76,7 +78,19 @@ def model_index(version: ModelVersion, activate: bool = False) -> None:
     """
     waiting = (State.REGISTERED, State.READY)
     ModelVersion.objects.filter(pk=version.pk, state__in=waiting).update(state=State.INDEXING)
+    change_tell("model", "index", model=version.name, activate=activate)
     transaction.on_commit(lambda: index_wanted.send(ModelVersion, version=version, activate=activate))
+
+
+@transaction.atomic
+def model_stop(version: ModelVersion) -> None:
+    """Stop the indexing with a version: the features that are committed stay, and indexing again goes on from there.
+
+    Workers see it between two slices. Raises Conflict for a version that is not being indexed.
+    """
+    if not ModelVersion.objects.filter(pk=version.pk, state=State.INDEXING).update(state=State.REGISTERED):
+        raise Conflict(_("The gallery is not being indexed with %(name)s.") % {"name": version.name})
+    change_tell("model", "stop indexing", model=version.name)
 
 
 def model_indexed(version: ModelVersion) -> bool:
@@ -102,7 +116,9 @@ def _switch(version: ModelVersion) -> None:
         .exclude(state=State.ACTIVE)
         .update(state=State.ACTIVE, activated_at=timezone.now())
     )
-    if not touched and not ModelVersion.objects.filter(pk=version.pk).exists():
+    if touched:
+        change_tell("model", "activate", model=version.name, sha256=version.sha256)
+    elif not ModelVersion.objects.filter(pk=version.pk).exists():
         raise Conflict(_("The model version %(name)s was deleted meanwhile.") % {"name": version.name})
 
 
@@ -117,7 +133,9 @@ def _created(facts: bundle.Bundle, name: str) -> ModelVersion:
     }
     try:
         with transaction.atomic():
-            return ModelVersion.objects.create(sha256=facts.sha256, **fields)
+            version = ModelVersion.objects.create(sha256=facts.sha256, **fields)
+            change_tell("model", "register", model=version.name, sha256=version.sha256)
+            return version
     except IntegrityError:  # another process registered it at the same moment
         return ModelVersion.objects.get(sha256=facts.sha256)
 

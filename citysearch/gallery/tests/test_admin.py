@@ -121,8 +121,30 @@ def test_another_administrators_import_is_not_there(cameras: list[Any], administ
     row = services.import_create("zip", "day.zip", administrator)
     client = Client()
     client.force_login(make_user("east", "administrator", Unit.objects.get(code="330102")))
-    for word in ("progress", "refused", "again"):
+    for word in ("progress", "refused", "again", "stop"):
         assert client.post(f"/admin/gallery/galleryimport/{row.pk}/{word}/").status_code == 404
+
+
+def test_an_import_that_waits_is_stopped_on_its_page_and_run_again(
+    cameras: list[Any], desk: Client, administrator: Any, no_broker: Queued
+) -> None:
+    row = services.import_upload("day.zip", archive().chunks(), administrator)
+    page = f"/admin/gallery/galleryimport/{row.pk}/"
+    assert "Stop the import" in desk.get(f"{page}change/").content.decode()
+    text = desk.post(f"{page}stop/", follow=True).content.decode()
+    assert "What was imported so far is kept" in text and "Run it again" in text and "Stop the import" not in text
+    assert "nothing to stop" in desk.post(f"{page}stop/", follow=True).content.decode()
+    desk.post(f"{page}again/")
+    row.refresh_from_db()
+    assert row.state == "queued"
+
+
+def test_indexing_is_stopped_from_the_versions_page(filled: list[Any], desk: Client, version: Any) -> None:
+    new = make_version("new", "indexing")
+    assert "Stop indexing" in desk.get(f"/admin/research/modelversion/{new.pk}/change/").content.decode()
+    done = desk.post("/admin/research/modelversion/", {"action": "stop", "_selected_action": new.pk}, follow=True)
+    new.refresh_from_db()
+    assert "The features it has are kept" in done.content.decode() and new.state == "registered"
 
 
 def test_the_progress_of_a_model_version_is_shown(filled: list[Any], desk: Client, version: Any) -> None:

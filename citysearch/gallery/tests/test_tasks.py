@@ -62,13 +62,19 @@ def test_a_task_goes_on_only_where_it_gets_anywhere(
 
 
 def test_a_new_version_is_built_slice_by_slice_and_then_switched_to(
-    filled: list[Any], version: Any, engine_is: TinyExtractor, no_broker: Queued, monkeypatch: pytest.MonkeyPatch
+    filled: list[Any],
+    version: Any,
+    engine_is: TinyExtractor,
+    no_broker: Queued,
+    monkeypatch: pytest.MonkeyPatch,
+    django_capture_on_commit_callbacks: Any,
 ) -> None:
     monkeypatch.setattr(tasks, "SLICE_SECONDS", 0)
     monkeypatch.setattr("citysearch.gallery.indexing.EXTRACT_ROWS", 4)
     monkeypatch.setattr("citysearch.research.services.model_verify", lambda version: None)
     new = make_version("new", state="registered")
-    no_broker.append((VERSION, (new.pk, True)))
+    with django_capture_on_commit_callbacks(execute=True):
+        model_index(new, activate=True)
     states = []
     while no_broker:
         _name, arguments = no_broker.pop()

@@ -15,8 +15,8 @@ from citysearch.commanding import TranslatedCommand
 
 class Command(TranslatedCommand):
     help = gettext_lazy(
-        "Check the log of searches, viewings, verdicts and exports; exit 1 when a line was altered, is missing or the "
-        "end was cut off."
+        "Check the log of searches, viewings, verdicts, exports and administrative changes; exit 1 when a line was "
+        "altered, is missing or the end was cut off."
     )  # type: ignore[assignment]
 
     def handle(self, *args: Any, **options: Any) -> None:
