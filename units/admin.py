@@ -118,6 +118,7 @@ class UnitAdmin(ImportingAdmin, ServiceAdmin, TreeAdmin):
         (_("Area"), {"fields": ["polygon"], "classes": ["wide-field"]}),
     ]
     list_per_page = 1000
+    empty_text = _("No units yet. Import them from GeoJSON or CSV; only a superuser adds a city by hand.")
 
     class Media:
         css = {"all": ["units/admin.css"]}
@@ -222,6 +223,7 @@ class CameraAdmin(ImportingAdmin, ServiceAdmin):
         "heading, field_of_view, view_radius_m, clock_offset_s, clock_uncertainty_s and status may be given."
     )
     list_display = ["name", "code", "unit", "status", "clock_offset_s"]
+    empty_text = _("No cameras yet. Add one on the map, or import a CSV. A camera needs a grid that holds its place.")
     list_filter = ["status", "coordinate_system"]
     list_select_related = ["unit"]
     search_fields = ["name", "code"]
@@ -315,6 +317,7 @@ class UnitDataAdmin(SubtreeAdmin, ImportExportModelAdmin):
 @admin.register(SensorReading)
 class SensorReadingAdmin(UnitDataAdmin):
     resource_classes = [ReadingResource]
+    empty_text = _("No readings yet. Import a table, or send them over the API.")
     list_display = ["unit", "kind", "value", "time"]
     list_filter = ["kind"]
     date_hierarchy = "time"
@@ -324,6 +327,7 @@ class SensorReadingAdmin(UnitDataAdmin):
 @admin.register(Indicator)
 class IndicatorAdmin(UnitDataAdmin):
     resource_classes = [IndicatorResource]
+    empty_text = _("No government data yet. Add a value, or import a table.")
     list_display = ["unit", "indicator", "value", "unit_of_measure", "year", "source"]
     list_filter = ["indicator", "year"]
     search_fields = ["unit__name", "unit__code", "indicator"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 from django.db.models import Q, QuerySet
@@ -238,17 +239,33 @@ class CameraViewSet(viewsets.ModelViewSet):
         return Response(services.cameras_import(fields["file"], fields["dry_run"], within).as_dict())
 
 
-class _UnitDataViewSet(viewsets.GenericViewSet):
-    """Rows that hang on a unit: read by who may see the unit, written by its administrators."""
+class _UnitDataViewSet(
+    mixins.ListModelMixin,
+    mixins.RetrieveModelMixin,
+    mixins.CreateModelMixin,
+    mixins.DestroyModelMixin,
+    viewsets.GenericViewSet,
+):
+    """Rows that hang on a unit: read by who may see the unit, written by its administrators.
+
+    One that is added with the `key` of another takes its place, by the service `add_bulk`.
+    """
 
     lookup_value_regex = r"\d+"
     model: type[SensorReading] | type[Indicator]
+    key: tuple[str, ...]
+    add_bulk: Callable[[Iterable[dict[str, Any]]], int]
 
     def get_queryset(self) -> QuerySet[Any]:
         reading = self.request.method in ("GET", "HEAD")
         paths = granted_paths(self.request.user, *(() if reading else (ADMINISTRATOR,)))
         rows = self.model._default_manager.all()
         return rows if paths is None else rows.filter(below(paths, "unit__path"))
+
+    def perform_create(self, serializer: serializers.BaseSerializer[Any]) -> None:
+        row = serializer.validated_data
+        type(self).add_bulk([row])
+        serializer.instance = self.model._default_manager.get(**{name: row[name] for name in self.key})
 
 
 @extend_schema_view(
@@ -257,25 +274,15 @@ class _UnitDataViewSet(viewsets.GenericViewSet):
     create=extend_schema(summary="Add a reading; one that is there takes the new value"),
     destroy=extend_schema(summary="Delete a reading"),
 )
-class ReadingViewSet(
-    mixins.ListModelMixin,
-    mixins.RetrieveModelMixin,
-    mixins.CreateModelMixin,
-    mixins.DestroyModelMixin,
-    _UnitDataViewSet,
-):
+class ReadingViewSet(_UnitDataViewSet):
     """Weather, temperature, footfall, traffic and water quality of units."""
 
     queryset = SensorReading.objects.none()
     model = SensorReading
+    key = ("unit", "kind", "time")
+    add_bulk = staticmethod(services.readings_add_bulk)
     serializer_class = ReadingSerializer
     filterset_class = ReadingFilter
-
-    def perform_create(self, serializer: serializers.BaseSerializer[SensorReading]) -> None:
-        row = serializer.validated_data
-        services.readings_add_bulk([row])
-        key = {name: row[name] for name in ("unit", "kind", "time")}
-        serializer.instance = SensorReading.objects.get(**key)
 
     @extend_schema(summary="Add many readings", request=ReadingsSerializer, responses={201: CountSerializer})
     @action(detail=False, methods=["post"])
@@ -295,25 +302,15 @@ class ReadingViewSet(
     create=extend_schema(summary="Add a government datum; the same indicator and year takes the new value"),
     destroy=extend_schema(summary="Delete a government datum"),
 )
-class IndicatorViewSet(
-    mixins.ListModelMixin,
-    mixins.RetrieveModelMixin,
-    mixins.CreateModelMixin,
-    mixins.DestroyModelMixin,
-    _UnitDataViewSet,
-):
+class IndicatorViewSet(_UnitDataViewSet):
     """Population, land use and the like of units, by year and source."""
 
     queryset = Indicator.objects.none()
     model = Indicator
+    key = ("unit", "indicator", "year")
+    add_bulk = staticmethod(services.indicators_add_bulk)
     serializer_class = IndicatorSerializer
     filterset_class = IndicatorFilter
-
-    def perform_create(self, serializer: serializers.BaseSerializer[Indicator]) -> None:
-        row = serializer.validated_data
-        services.indicators_add_bulk([row])
-        key = {name: row[name] for name in ("unit", "indicator", "year")}
-        serializer.instance = Indicator.objects.get(**key)
 
 
 @extend_schema_view(

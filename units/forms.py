@@ -5,24 +5,25 @@ from __future__ import annotations
 from typing import Any, cast
 
 from django import forms
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
+from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
-from treebeard.forms import TreeNodeChoiceField
 
 from units import services
 from units.access import units_of
 from units.admin_rights import ServiceForm, administered_paths
 from units.checks import CAMERA_FIELDS
 from units.models import Camera, Level, Membership, Role, Unit
-from units.tree import below, parent_of
-from units.widgets import AreaWidget, PlaceWidget
+from units.tree import ancestor_paths, below, parent_of
+from units.widgets import AreaWidget, PlaceWidget, UnitSelect
 
 
 class UnitForm(ServiceForm):
-    parent = TreeNodeChoiceField(
-        queryset=Unit.objects.none(), required=False, label=_("unit above"), empty_label=_("none: a city"),
-        help_text=_("Decides the level. In the list, units are also moved by dragging."),
+    parent = forms.ModelChoiceField(
+        queryset=Unit.objects.none(), required=False, label=_("Unit above"), widget=UnitSelect(),
+        help_text=_("Decides the level; none for a city. In the list, units are also moved by dragging."),
     )  # fmt: skip
 
     class Meta:
@@ -33,7 +34,7 @@ class UnitForm(ServiceForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if "parent" in self.fields:
-            self._offer_parents()
+            self.fields["retention_days"].help_text = _retention_help(self._offer_parents())
             self.fields["polygon"].widget.attrs["data-unit"] = self.instance.pk or ""
 
     def write(self) -> Unit:
@@ -49,16 +50,17 @@ class UnitForm(ServiceForm):
             raise forms.ValidationError(_("Choose the unit above; only a superuser adds a city."))
         return parent
 
-    def _offer_parents(self) -> None:
-        field = self.fields["parent"]
-        above = units_of(self.request.user, Role.ADMINISTRATOR).filter(level__lt=Level.GRID).defer("polygon")
-        current = parent_of(self.instance) if self.instance.pk else None
-        if current is not None:
-            above = (above | Unit.objects.filter(pk=current.pk)).filter(level=current.level)
+    def _offer_parents(self) -> Unit | None:
+        """Which units may be chosen; returns the one that is to begin with."""
+        field = cast(forms.ModelChoiceField, self.fields["parent"])
+        units = units_of(self.request.user, Role.ADMINISTRATOR).filter(level__lt=Level.GRID).defer("polygon")
+        above = parent_of(self.instance) if self.instance.pk else _one_of(units, self.initial.get("parent"))
+        if above is not None:
+            units |= Unit.objects.filter(pk=above.pk)
         elif self.instance.pk:
-            above = Unit.objects.none()
-        field.queryset = above.order_by("path")  # type: ignore[attr-defined]
-        field.initial = current or self.initial.get("parent")
+            units = Unit.objects.none()
+        field.queryset, field.initial = units.order_by("path"), above
+        return above
 
     def _may_stand_alone(self) -> bool:
         if self.instance.pk:
@@ -66,8 +68,21 @@ class UnitForm(ServiceForm):
         return bool(self.request.user.is_superuser)
 
 
+def _one_of(units: QuerySet[Unit], pk: object) -> Unit | None:
+    """The unit an address names; None where it names none of these."""
+    return units.filter(pk=pk).first() if str(pk).isdecimal() else None
+
+
+def _retention_help(above: Unit | None) -> str:
+    """What an empty field means here: the days of the nearest unit above that says some."""
+    paths = [*ancestor_paths(above.path), above.path] if above else []
+    stated = Unit.objects.filter(path__in=paths, retention_days__isnull=False).order_by("-path").first()
+    words = {"days": stated.retention_days if stated else settings.RETENTION_DAYS}
+    return _("Crops older than this are erased every day. Empty: as the unit above says, here %(days)d days.") % words
+
+
 class CameraForm(ServiceForm):
-    place = forms.Field(required=False, label=_("on the map"), widget=PlaceWidget())
+    place = forms.Field(required=False, label=_("On the map"), widget=PlaceWidget())
 
     class Meta:
         model = Camera

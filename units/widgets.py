@@ -6,9 +6,13 @@ import json
 from typing import Any
 
 from django import forms
+from django.contrib import admin
+from django.contrib.admin.widgets import AutocompleteSelect
 from django.forms.widgets import Script
 from django.urls import reverse
 from django.utils.translation import gettext as _
+
+from units.models import Membership
 
 MAP_CSS = ["leaflet/leaflet.css", "leaflet/draw/leaflet.draw.css", "units/map.css"]
 MAP_JS = ["leaflet/leaflet.js", "leaflet/draw/leaflet.draw.js"]
@@ -22,6 +26,13 @@ def module(name: str) -> Any:
 def map_addresses() -> dict[str, str]:
     """Where the editors read the base map, the areas of units and the cameras."""
     return {"basemap": reverse("basemap"), "units": reverse("unit-geojson"), "cameras": reverse("camera-geojson")}
+
+
+class UnitSelect(AutocompleteSelect):
+    """One unit, found by typing its name or code: a city has more of them than a list may hold."""
+
+    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
+        super().__init__(Membership._meta.get_field("unit"), admin.site, attrs)
 
 
 class AreaWidget(forms.Textarea):
@@ -58,11 +69,19 @@ class PlaceWidget(forms.Widget):
 
     def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
         context = super().get_context(name, value, attrs)
-        context["editor"] = {**map_addresses(), "words": {"camera": _("This camera"), "turn": _("Turn the camera")}}
+        context["editor"] = {**map_addresses(), "words": _placing_words()}
         return context
 
     def value_omitted_from_data(self, data: Any, files: Any, name: str) -> bool:
         return False
+
+
+def _placing_words() -> dict[str, str]:
+    """What the map of a camera says, in the user's language."""
+    return {
+        "camera": _("This camera"), "turn": _("Turn the camera"), "widen": _("How wide it sees"),
+        "converted": _("Read as %(system)s: stored and drawn at %(longitude)s, %(latitude)s in WGS-84."),
+    }  # fmt: skip
 
 
 def _drawing_words() -> dict[str, str]:
@@ -76,4 +95,5 @@ def _drawing_words() -> dict[str, str]:
         "drag": _("Press, drag and release to draw a rectangle."), "corners": _("Drag corners; then press Done."),
         "pick": _("Click an area to remove it."), "crossing": _("The sides of an area must not cross."),
         "bad": _("This is not a GeoJSON Polygon or MultiPolygon."),
+        "crossed": _("Sides of this area cross each other. Move the corners or undo before you save."),
     }  # fmt: skip

@@ -23,6 +23,7 @@ class LogEntryAdmin(admin.ModelAdmin):
     search_fields = ["=user", "=case", "=search"]
     search_help_text = _("A user, a case or the number of a search, in full")
     date_hierarchy = "time"
+    empty_text = _("The log is empty, or tells nothing of your units.")
     show_full_result_count = False
     fields = readonly_fields = [
         "id",

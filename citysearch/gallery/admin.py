@@ -15,6 +15,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import path
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -61,12 +62,13 @@ class ReadOnly:
 
 @admin.register(Crop)
 class CropAdmin(ReadOnly, admin.ModelAdmin):
-    list_display = ["thumbnail", "camera", "time", "captured_at", "source_name", "width", "height"]
-    list_filter = [("camera", admin.RelatedOnlyFieldListFilter)]
+    list_display = ["thumbnail", "time", "of_camera", "size", "source_name"]
     list_select_related = ["camera"]
     list_per_page = 50
     show_full_result_count = False
-    search_fields = ["source_name", "=camera__code", "=sha256"]
+    search_fields = ["=camera__code", "=source_name", "=sha256"]
+    search_help_text = _("Code of a camera, source name or SHA-256, in full")
+    empty_text = _("No crops yet. They come by gallery imports, or camera by camera over the API.")
     date_hierarchy = "captured_at"
     actions = ["index", "erase"]
     fields = readonly_fields = (
@@ -93,8 +95,17 @@ class CropAdmin(ReadOnly, admin.ModelAdmin):
         return _picture(crop, 256)
 
     @admin.display(description=_("time"), ordering="captured_at")
-    def time(self, crop: Crop) -> Any:
-        return true_time(crop)
+    def time(self, crop: Crop) -> str:
+        return f"{timezone.localtime(true_time(crop)):%Y-%m-%d %H:%M:%S}"
+
+    @admin.display(description=_("camera"), ordering="camera__code")
+    def of_camera(self, crop: Crop) -> str:
+        """A city has more cameras than a list of filters may hold: the code leads to the crops of this one."""
+        return format_html('{}<br><a href="?q={}">{}</a>', crop.camera.name, crop.camera.code, crop.camera.code)
+
+    @admin.display(description=_("size"))
+    def size(self, crop: Crop) -> str:
+        return f"{crop.width}×{crop.height}"
 
     @admin.action(description=_("Index now the cameras of the chosen crops"), permissions=["view"])
     def index(self, request: HttpRequest, chosen: QuerySet[Crop]) -> None:
@@ -171,6 +182,7 @@ class GalleryImportAdmin(ReadOnly, admin.ModelAdmin):
     list_filter = ["state", "layout"]
     list_select_related = ["user"]
     actions = ["index"]
+    empty_text = _("No imports yet. Add one: a ZIP with a folder of pictures for each camera code is enough.")
     fields = readonly_fields = ("layout", "source", "user", "created_at", "finished_at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[GalleryImport]:
@@ -265,6 +277,9 @@ class GalleryImportAdmin(ReadOnly, admin.ModelAdmin):
 @admin.register(Segment)
 class SegmentAdmin(ReadOnly, admin.ModelAdmin):
     list_display = ["camera", "model_version", "rows", "start", "end", "created_at", "path"]
+    empty_text = _(
+        "No features yet. They are extracted in the background as soon as crops and an active model are there."
+    )
     list_filter = ["model_version"]
     list_select_related = ["camera", "model_version"]
     search_fields = ["=camera__code", "path"]
@@ -297,6 +312,7 @@ class ModelComparisonAdmin(ReadOnly, admin.ModelAdmin):
 
     change_form_template = "admin/gallery/comparison.html"
     list_display = ["created_at", "first", "second", "queries", "state", "user"]
+    empty_text = _("No comparisons yet. Two model versions with which the gallery is indexed can be set side by side.")
     list_select_related = ["first", "second", "user"]
     fields = readonly_fields = ("first", "second", "user", "created_at", "finished_at")
 

@@ -3,35 +3,18 @@ everything erased once a day that is older than its unit keeps it."""
 
 from __future__ import annotations
 
-import logging
-import threading
-import time
 from typing import Any
 
-from celery.signals import worker_ready, worker_shutting_down
-from django.db import close_old_connections, connections
+from celery.signals import worker_ready
 
 from citysearch.gallery.queueing import note_leave, note_take, sent
-
-log = logging.getLogger(__name__)
-
-EVERY_S = 10.0
-PURGE_EVERY_S = 24 * 3600.0
-
-_stop = threading.Event()
+from citysearch.watch import Watch
 
 
 @worker_ready.connect
-def watch_start(**_kwargs: Any) -> None:
+def note_first(**_kwargs: Any) -> None:
     """A worker that starts looks once, whatever happened before."""
-    _stop.clear()
     note_leave()
-    threading.Thread(target=_watch, name="gallery-watch", daemon=True).start()
-
-
-@worker_shutting_down.connect
-def watch_stop(**_kwargs: Any) -> None:
-    _stop.set()
 
 
 def look() -> bool:
@@ -43,8 +26,8 @@ def look() -> bool:
     try:
         gallery_catch_up()
     except Exception:
-        log.exception("the gallery's unfinished work could not be queued; trying again")
         note_leave()
+        raise
     return True
 
 
@@ -55,13 +38,5 @@ def purge_queue() -> None:
     sent(purge_task)
 
 
-def _watch() -> None:
-    purged = -PURGE_EVERY_S
-    while not _stop.is_set():
-        close_old_connections()
-        look()
-        if time.monotonic() - purged >= PURGE_EVERY_S:
-            purge_queue()
-            purged = time.monotonic()
-        _stop.wait(EVERY_S)
-    connections.close_all()
+unfinished = Watch("gallery-unfinished", 10.0, look)
+purge = Watch("gallery-purge", 24 * 3600.0, purge_queue)

@@ -29,6 +29,7 @@ class ModelVersionAdmin(admin.ModelAdmin):
 
     list_display = ["name", "state", "indexing", "backbone", "dim", "rank1", "mean_ap", "mean_inp", "activated_at"]
     list_filter = ["state", "backbone"]
+    empty_text = _("No model versions yet. Register a bundle: manage.py register_model FILE.")
     search_fields = ["name", "sha256"]
     actions = ["activate", "index", "index_and_activate", "stop", "compare"]
     fields = readonly_fields = (

@@ -10,6 +10,7 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.options import BaseModelAdmin
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from citysearch.searches.models import Search, SearchPart, SearchPhoto, Verdict
 from units.admin_rights import SubtreeAdmin, administers
@@ -56,6 +57,7 @@ class VerdictInline(ReadOnly, admin.TabularInline):
 class SearchAdmin(ReadOnly, SubtreeAdmin):
     list_display = ("case", "purpose", "unit", "user", "state", "stage", "created_at", "finished_at")
     list_filter = ("state", "created_at")
+    empty_text = _("Nobody has searched in your units yet.")
     search_fields = ("case", "purpose", "user__username", "unit__name", "unit__code")
     list_select_related = ("unit", "user")
     date_hierarchy = "created_at"

@@ -1,8 +1,5 @@
-"""What a worker does beside its tasks: take up lost searches every few seconds, and load the model before it is asked.
-
-A thread in every worker, instead of a scheduler that would be one more process to start, watch and lose. It may run in
-any number of workers: a lost search is claimed by a filtered update.
-"""
+"""What a worker does for the searches beside its tasks: take up lost ones every few seconds, and load the model before
+it is asked. A lost search is claimed by a filtered update."""
 
 from __future__ import annotations
 
@@ -10,28 +7,19 @@ import logging
 import threading
 from typing import Any
 
-from celery.signals import worker_ready, worker_shutting_down
-from django.db import close_old_connections, connections
+from celery.signals import worker_ready
+from django.db import connections
+
+from citysearch.watch import Watch
 
 log = logging.getLogger(__name__)
 
-EVERY_S = 5.0
-
-_stop = threading.Event()
-
 
 @worker_ready.connect
-def watch_start(sender: Any = None, **_kwargs: Any) -> None:
-    """Start the threads of this worker."""
-    _stop.clear()
-    threading.Thread(target=_watch, name="searches-watch", daemon=True).start()
+def warm_start(sender: Any = None, **_kwargs: Any) -> None:
+    """A worker of the engine's queue loads the model beside its first tasks."""
     if sender is None or _serves_engine(sender):
         threading.Thread(target=engine_warm, name="engine-warm", daemon=True).start()
-
-
-@worker_shutting_down.connect
-def watch_stop(**_kwargs: Any) -> None:
-    _stop.set()
 
 
 def engine_warm() -> None:
@@ -49,22 +37,17 @@ def engine_warm() -> None:
         connections.close_all()
 
 
-def _watch() -> None:
-    """Look for lost searches until the worker shuts down; no error ends the watch."""
+def look() -> None:
+    """Queue the searches again whose worker is lost."""
     from citysearch.searches.services import searches_requeue
 
-    while not _stop.is_set():
-        close_old_connections()
-        try:
-            count = searches_requeue()
-            if count:
-                log.info("%d searches taken up again", count)
-        except Exception:
-            log.exception("lost searches could not be looked for")
-        _stop.wait(EVERY_S)
-    connections.close_all()
+    if count := searches_requeue():
+        log.info("%d searches taken up again", count)
 
 
 def _serves_engine(consumer: Any) -> bool:
     queues = getattr(getattr(consumer.app, "amqp", None), "queues", None)
     return "engine" in getattr(queues, "consume_from", {})
+
+
+lost = Watch("searches-lost", 5.0, look)

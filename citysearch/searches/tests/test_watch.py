@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+import threading
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from celery.signals import worker_ready
 
+from citysearch import watch as common
+from citysearch.gallery import watch as gallery_watch  # noqa: F401  connects itself to the worker
 from citysearch.searches import services, watch
 
 
@@ -24,46 +28,53 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             assert self.daemon
             started.append(self.name)
 
-    monkeypatch.setattr(watch.threading, "Thread", Thread)
+    monkeypatch.setattr(threading, "Thread", Thread)
     return started
 
 
 @pytest.fixture
 def own_connections(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The loop closes its thread's connections; in a test that thread is the test's own."""
-    monkeypatch.setattr(watch, "connections", SimpleNamespace(close_all=lambda: None))
-    monkeypatch.setattr(watch, "close_old_connections", lambda: None)
+    """A thread closes its connections; in a test that thread is the test's own."""
+    for module in (watch, common):
+        monkeypatch.setattr(module, "connections", SimpleNamespace(close_all=lambda: None))
+    monkeypatch.setattr(common, "close_old_connections", lambda: None)
 
 
-def consumer_of(*queues: str) -> Any:
-    return SimpleNamespace(app=SimpleNamespace(amqp=SimpleNamespace(queues=SimpleNamespace(consume_from=queues))))
+class Consumer:
+    """As much of a celery worker as says which queues it serves."""
+
+    def __init__(self, *queues: str) -> None:
+        self.app = SimpleNamespace(amqp=SimpleNamespace(queues=SimpleNamespace(consume_from=queues)))
 
 
 def test_every_worker_watches_and_the_engines_worker_loads_the_model(threads: list[str]) -> None:
-    watch.watch_start(consumer_of("default"))
-    assert threads == ["searches-watch"]
-    watch.watch_start(consumer_of("engine", "default"))
-    assert threads == ["searches-watch", "searches-watch", "engine-warm"]
+    worker_ready.send(Consumer("default"))
+    watches = ["gallery-purge", "gallery-unfinished", "searches-lost"]
+    assert sorted(threads) == watches
+    worker_ready.send(Consumer("engine", "default"))
+    assert sorted(threads) == sorted([*watches, *watches, "engine-warm"])
 
 
-def test_no_error_ends_the_watch(own_connections: None, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+def test_no_error_ends_a_watch(own_connections: None, caplog: Any) -> None:
     calls: list[int] = []
 
-    def look() -> int:
+    def look() -> None:
         calls.append(1)
         if len(calls) == 1:
             raise OSError("the database went away")
         if len(calls) == 3:
-            watch.watch_stop()
-        return len(calls) - 2
+            watched.stop()
 
-    monkeypatch.setattr(services, "searches_requeue", look)
-    monkeypatch.setattr(watch, "EVERY_S", 0.001)
-    watch._stop.clear()
+    watched = common.Watch("a-test", 0.001, look)
+    watched.run()
+    assert len(calls) == 3 and "a-test could not be done" in caplog.text
+
+
+def test_searches_taken_up_again_are_counted(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    monkeypatch.setattr(services, "searches_requeue", lambda: 2)
     with caplog.at_level(logging.INFO):
-        watch._watch()
-    assert len(calls) == 3
-    assert "could not be looked for" in caplog.text and "1 searches taken up again" in caplog.text
+        watch.look()
+    assert "2 searches taken up again" in caplog.text
 
 
 @pytest.mark.django_db

@@ -11,6 +11,9 @@ const text = document.getElementById(element.dataset.field);
 const problem = document.querySelector(".area-editor .map-problem");
 const parent = document.getElementById("id_parent");
 const own = text.dataset.unit;
+const undoButton = document.querySelector(".area-undo");
+const before = [];
+let written = text.value;
 
 translateTools();
 const map = createMap(element, settings);
@@ -22,7 +25,7 @@ const tools = new L.Control.Draw({
     rectangle: { showArea: false, shapeOptions: { className: "map-own" } },
     polyline: false, circle: false, marker: false, circlemarker: false,
   },
-  edit: { featureGroup: drawn, poly: { allowIntersection: false } },
+  edit: { featureGroup: drawn },
 }).addTo(map);
 
 map.on(L.Draw.Event.CREATED, ({ layer }) => {
@@ -33,9 +36,15 @@ map.on(L.Draw.Event.CREATED, ({ layer }) => {
 map.on(L.Draw.Event.EDITED, () => { snap(); write(); });
 // Corners count from the moment they are dropped: who presses Save without Done loses nothing.
 map.on([L.Draw.Event.EDITVERTEX, L.Draw.Event.DELETED, L.Draw.Event.EDITSTOP, L.Draw.Event.DELETESTOP].join(" "), write);
-text.addEventListener("change", () => read());
-text.form.addEventListener("submit", finish);
-parent?.addEventListener("change", async () => { await drawAround(); fitFirst(map, [drawn, around]); });
+text.addEventListener("change", () => { remember(); read(); });
+undoButton.addEventListener("click", undo);
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.closest?.("input, textarea, select");
+  if ((event.ctrlKey || event.metaKey) && event.key === "z" && !event.shiftKey && !typing && before.length) { event.preventDefault(); undo(); }
+});
+text.form.addEventListener("submit", (event) => { finish(); refuse(event); });
+// The field of the unit above speaks through jQuery alone.
+if (parent) django.jQuery(parent).on("change", async () => { await drawAround(); fitFirst(map, [drawn, around]); });
 
 read();
 await drawAround();
@@ -69,7 +78,54 @@ function write() {
   const parts = drawn.getLayers().map((layer) => layer.toGeoJSON(DECIMALS).geometry.coordinates);
   const geometry = parts.length === 1 ? { type: "Polygon", coordinates: parts[0] } : { type: "MultiPolygon", coordinates: parts };
   text.value = parts.length ? JSON.stringify(geometry) : "";
-  problem.hidden = true;
+  remember();
+  tellCrossing();
+}
+
+/** Every shape that was can be brought back, also while its corners are being moved. */
+function remember() {
+  if (text.value === written) return;
+  before.push(written);
+  written = text.value;
+  undoButton.disabled = false;
+}
+
+function undo() {
+  const editing = tools._toolbars.edit._activeMode;
+  editing?.handler.disable();
+  text.value = written = before.pop();
+  undoButton.disabled = !before.length;
+  read();
+  if (editing && text.value) editing.handler.enable();
+}
+
+function tellCrossing() {
+  const isCrossed = drawn.getLayers().some((layer) => layer.getLatLngs().some(crossed));
+  problem.textContent = isCrossed ? words.crossed : "";
+  problem.hidden = !isCrossed;
+  return isCrossed;
+}
+
+/** Nothing is sent that the server would refuse for this: the shape and all that was typed stay as they are. */
+function refuse(event) {
+  if (!tellCrossing()) return;
+  event.preventDefault();
+  problem.scrollIntoView({ block: "center" });
+}
+
+/** Whether two sides of a ring cross that have no corner in common. */
+function crossed(ring) {
+  const sides = ring.map((corner, index) => [corner, ring[(index + 1) % ring.length]]);
+  const apart = (i, j) => j - i > 1 && !(i === 0 && j === sides.length - 1);
+  return sides.some((side, i) => sides.some((other, j) => apart(i, j) && meets(side, other)));
+}
+
+function meets([a, b], [c, d]) {
+  return turn(a, b, c) * turn(a, b, d) < 0 && turn(c, d, a) * turn(c, d, b) < 0;
+}
+
+function turn(a, b, c) {
+  return Math.sign((b.lng - a.lng) * (c.lat - a.lat) - (b.lat - a.lat) * (c.lng - a.lng));
 }
 
 /** Close a shape that is still being drawn when the form is sent. */

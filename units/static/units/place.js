@@ -1,4 +1,6 @@
-// The point editor of a camera: its place by click or drag, its heading and range by the dot at the end of the cone.
+// The point editor of a camera: its place by click or drag, its heading and range by the dot at the end of the cone,
+// its opening by the dots at the cone's corners. The numbers below say the same, and move what is drawn.
+import { toWgs84 } from "./coordinates.js";
 import { boxInSight, createMap, escaped, features, fitFirst, unitLayer } from "./map.js";
 
 const EARTH_RADIUS_M = 6371008.8;
@@ -6,6 +8,7 @@ const CLOSE_ZOOM = 18;
 const GRIDS_FROM_ZOOM = 14;
 const RANGE_M = [1, 2000];
 const HANDLE_PIXELS = 32;
+const OPENING = [1, 360];
 
 const settings = JSON.parse(document.getElementById("place-editor").textContent);
 const fields = Object.fromEntries(
@@ -19,6 +22,11 @@ const around = L.layerGroup().addTo(map);
 const cone = L.polygon([], { className: "map-cone", interactive: false });
 const camera = L.marker([0, 0], { draggable: true, icon: dot("map-camera"), title: settings.words.camera, zIndexOffset: 1000 });
 const handle = L.marker([0, 0], { draggable: true, icon: dot("map-handle"), title: settings.words.turn, zIndexOffset: 900 });
+const corners = [-1, 1].map((side) => {
+  const corner = L.marker([0, 0], { draggable: true, icon: dot("map-corner", 14), title: settings.words.widen, zIndexOffset: 800 });
+  return corner.on("drag", ({ latlng }) => widened(latlng, side)).on("dragend", draw);
+});
+const note = document.querySelector(".place-note");
 
 map.on("click", ({ latlng }) => {
   placed(latlng);
@@ -29,7 +37,7 @@ handle.on("drag", ({ latlng }) => turned(latlng));
 handle.on("dragend", draw);
 map.on("moveend", drawAround);
 map.on("zoomend", draw);
-for (const name of ["longitude", "latitude", "heading", "field_of_view", "view_radius_m"]) {
+for (const name of ["longitude", "latitude", "heading", "field_of_view", "view_radius_m", "coordinate_system"]) {
   fields[name].addEventListener("input", draw);
 }
 
@@ -51,9 +59,19 @@ function number(name) {
   return Number.isFinite(value) ? value : null;
 }
 
+/** Where the numbers lie in WGS-84, as the server will read them: a place that stays as it was is never converted. */
 function place() {
   const [lng, lat] = [number("longitude"), number("latitude")];
-  return lng === null || lat === null || Math.abs(lat) > 90 || Math.abs(lng) > 180 ? null : L.latLng(lat, lng);
+  if (lng === null || lat === null || Math.abs(lat) > 90 || Math.abs(lng) > 180) return null;
+  const point = isConverted() ? toWgs84([lng, lat], fields.coordinate_system.value) : [lng, lat];
+  return L.latLng(point[1], point[0]);
+}
+
+function isConverted() {
+  const { longitude, latitude, coordinate_system: system } = fields;
+  const kept = ({ value, defaultValue }) => defaultValue !== "" && parseFloat(value) === parseFloat(defaultValue);
+  const stays = kept(longitude) && kept(latitude) && system.selectedOptions[0].defaultSelected;
+  return system.value !== "wgs84" && !stays;
 }
 
 /** The map is in WGS-84, so a place taken from it is, whatever was typed before. */
@@ -73,9 +91,21 @@ function turned(tip) {
   drawCone(here);
 }
 
+/** The opening is symmetrical: either corner moves both, as far as it is turned from the middle. */
+function widened(tip, side) {
+  const here = place();
+  const [east, north] = offset(here, tip);
+  const turn = (Math.atan2(east, north) * 180) / Math.PI - (number("heading") ?? 0);
+  const half = (((turn * side) % 360) + 360) % 360;
+  fields.field_of_view.value = Math.round(Math.min(OPENING[1], Math.max(OPENING[0], 2 * (half > 270 ? 0 : half))));
+  draw();
+}
+
 function draw() {
   const here = place();
   for (const layer of [cone, camera, handle]) here ? layer.addTo(map) : layer.remove();
+  for (const corner of corners) here && !heldOff(here) ? corner.addTo(map) : corner.remove();
+  tellConversion(here);
   if (!here) return;
   camera.setLatLng(here);
   drawCone(here);
@@ -91,7 +121,18 @@ function pixelsPerMetre(here) {
   return map.latLngToLayerPoint(along(here, 0, 1000)).distanceTo(map.latLngToLayerPoint(here)) / 1000;
 }
 
+/** Numbers in another system are drawn where they are stored. */
+function tellConversion(here) {
+  note.hidden = !here || !isConverted();
+  if (note.hidden) return;
+  const values = { system: fields.coordinate_system.selectedOptions[0].text, longitude: here.lng.toFixed(6), latitude: here.lat.toFixed(6) };
+  note.textContent = settings.words.converted.replace(/%\((\w+)\)s/g, (_all, name) => values[name]);
+}
+
 function drawCone(here) {
+  for (const [index, corner] of corners.entries()) {
+    corner.setLatLng(along(here, (number("heading") ?? 0) + ((index ? 1 : -1) * (number("field_of_view") ?? 90)) / 2, range()));
+  }
   cone.setLatLngs(sector(here, number("heading") ?? 0, number("field_of_view") ?? 90, range()));
 }
 
@@ -118,8 +159,8 @@ function offset(here, there) {
   return [(there.lng - here.lng) * metres * shrink, (there.lat - here.lat) * metres];
 }
 
-function dot(className) {
-  return L.divIcon({ className: `map-dot ${className}`, iconSize: [18, 18] });
+function dot(className, pixels = 18) {
+  return L.divIcon({ className: `map-dot ${className}`, iconSize: [pixels, pixels] });
 }
 
 /** The grids, because one of them will hold the camera, and the other cameras; only what is in sight. */
