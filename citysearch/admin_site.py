@@ -1,8 +1,8 @@
-from typing import Any
+from typing import Any, cast
 
 from django.contrib.admin import AdminSite
 from django.contrib.admin.views.autocomplete import AutocompleteJsonView
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
 ORDER = ["units", "gallery", "research", "searches", "cases", "auth"]
@@ -18,8 +18,8 @@ class CitySearchAdminSite(AdminSite):
         apps = super().get_app_list(request, app_label)
         return sorted(apps, key=lambda app: ORDER.index(app["app_label"]) if app["app_label"] in ORDER else len(ORDER))
 
-    def autocomplete_view(self, request: HttpRequest) -> HttpResponseBase:
-        return FoundByName.as_view(admin_site=self)(request)
+    def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
+        return cast(HttpResponse, FoundByName.as_view(admin_site=self)(request))
 
 
 class FoundByName(AutocompleteJsonView):

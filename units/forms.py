@@ -21,7 +21,7 @@ from units.widgets import AreaWidget, PlaceWidget, UnitSelect
 
 
 class UnitForm(ServiceForm):
-    parent = forms.ModelChoiceField(
+    parent: forms.ModelChoiceField = forms.ModelChoiceField(
         queryset=Unit.objects.none(), required=False, label=_("Unit above"), widget=UnitSelect(),
         help_text=_("Decides the level; none for a city. In the list, units are also moved by dragging."),
     )  # fmt: skip
@@ -70,7 +70,7 @@ class UnitForm(ServiceForm):
 
 def _one_of(units: QuerySet[Unit], pk: object) -> Unit | None:
     """The unit an address names; None where it names none of these."""
-    return units.filter(pk=pk).first() if str(pk).isdecimal() else None
+    return units.filter(pk=int(str(pk))).first() if str(pk).isdecimal() else None
 
 
 def _retention_help(above: Unit | None) -> str:

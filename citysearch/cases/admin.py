@@ -25,7 +25,7 @@ class LogEntryAdmin(admin.ModelAdmin):
     date_hierarchy = "time"
     empty_text = _("The log is empty, or tells nothing of your units.")
     show_full_result_count = False
-    fields = readonly_fields = [
+    fields = readonly_fields = (
         "id",
         "time",
         "user",
@@ -36,7 +36,7 @@ class LogEntryAdmin(admin.ModelAdmin):
         "told",
         "previous",
         "digest",
-    ]
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[LogEntry]:
         return log_of(request.user)

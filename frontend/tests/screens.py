@@ -76,13 +76,13 @@ class Studio:
     def __init__(self, page: Page, address: str, language: str, queue: Steps) -> None:
         self.page, self.address, self.language, self.queue = page, address, language, queue
 
-    def open(self, user: str, path: str = "/") -> None:
+    def open(self, user: str, path: str = "/", ready: str = "html[data-ready]") -> None:
         client = Client()
         client.force_login(get_user_model().objects.get(username=user))
         cookies = {"sessionid": client.cookies["sessionid"].value, "django_language": LANGUAGES[self.language]}
         self.page.context.add_cookies([{"name": n, "value": v, "url": self.address} for n, v in cookies.items()])
         self.page.goto(self.address + path)
-        self.page.wait_for_selector("html[data-ready]", state="attached")
+        self.page.wait_for_selector(ready, state="attached")
 
     def start(self) -> Search:
         """A search of the whole city for the first sample, waiting in the queue, and its page."""

@@ -10,15 +10,18 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from citysearch.gallery import comparing
+from citysearch.gallery import comparing, services
 from citysearch.gallery.models import Crop, GalleryImport, ModelComparison
+from citysearch.gallery.spool import spool_path
 from citysearch.research.models import ModelVersion
 from citysearch.searches.tests import cast
 from frontend.tests.conftest import PATIENCE_MS
 from frontend.tests.test_accessibility import in_both_schemes
-from units.models import Camera
+from units.models import Camera, Unit
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
+# The pages are the same in Chinese: that they fit and are translated is looked at, but not by every `make test`.
+IN_BOTH = pytest.mark.parametrize("language", ["en", pytest.param("zh-hans", marks=pytest.mark.slow)])
 TABLE = """code,name,longitude,latitude,free_code,clock_offset_s
 cam-5,Quay north,120.031,30.006,1,0
 cam-6,Quay south,120.033,30.0042,1,0
@@ -52,7 +55,7 @@ def visit(desk: Any, live_server: Any, administrator: Any) -> Callable[..., Any]
     return go
 
 
-@pytest.mark.parametrize("language", ["en", "zh-hans"])
+@IN_BOTH
 def test_a_camera_file_is_looked_at_on_the_map_and_then_imported(
     cameras: list[Any], visit: Callable[..., Any], screenshot: Callable[[str], None], tmp_path: Any, language: str
 ) -> None:
@@ -77,7 +80,7 @@ def test_a_camera_file_is_looked_at_on_the_map_and_then_imported(
     assert Camera.objects.count() == 6 and Camera.objects.get(code="cam-1").clock_offset_s == 30
 
 
-@pytest.mark.parametrize("language", ["en", "zh-hans"])
+@IN_BOTH
 def test_an_import_is_uploaded_and_its_bar_moves_until_the_report_is_there(
     gallery: list[Any],
     visit: Callable[..., Any],
@@ -129,7 +132,7 @@ def test_the_bar_of_a_model_version_moves_in_the_list_and_on_its_page(
     page.wait_for_selector(".work[data-ended]")
 
 
-@pytest.mark.parametrize("language", ["en", "zh-hans"])
+@IN_BOTH
 def test_two_versions_are_compared_side_by_side(
     gallery: list[Any],
     visit: Callable[..., Any],
@@ -156,3 +159,46 @@ def test_two_versions_are_compared_side_by_side(
     screenshot("compared")
     page.locator(".comparison").first.scroll_into_view_if_needed()
     assert not in_both_schemes(page)
+
+
+def test_the_tree_and_the_editors_have_no_serious_fault(
+    gallery: list[Any], visit: Callable[..., Any], screenshot: Callable[[str], None], city: Unit
+) -> None:
+    found: dict[str, list[str]] = {}
+    page = visit("/admin/units/unit/")
+    page.click("a.treebeard-collapsed")
+    page.wait_for_selector("#result_list tr:has-text('330102')")
+    found["tree"] = in_both_schemes(page)
+    screenshot("tree")
+    page = visit(f"/admin/units/unit/{Unit.objects.get(code='330102').pk}/change/")
+    page.wait_for_selector(".area-map:not([aria-busy])")
+    page.click(".leaflet-draw-edit-edit")
+    page.wait_for_selector(".leaflet-editing-icon")
+    found["area"] = in_both_schemes(page)
+    screenshot("area")
+    page = visit(f"/admin/units/camera/{gallery[0].pk}/change/")
+    page.wait_for_selector(".place-map:not([aria-busy])")
+    found["camera"] = in_both_schemes(page)
+    screenshot("camera")
+    page = visit("/admin/gallery/crop/")
+    found["crops"] = in_both_schemes(page)
+    page = visit("/admin/gallery/galleryimport/")
+    page.wait_for_selector(".empty-list:has-text('No imports yet')")
+    found["empty"] = in_both_schemes(page)
+    assert not {name: faults for name, faults in found.items() if faults}
+
+
+def test_a_running_import_is_stopped_and_says_so(
+    gallery: list[Any], visit: Callable[..., Any], administrator: Any, screenshot: Callable[[str], None]
+) -> None:
+    row = services.import_create("zip", "day.zip", administrator)
+    spool_path(row.pk).parent.mkdir(parents=True, exist_ok=True)
+    spool_path(row.pk).write_bytes(b"PK")
+    GalleryImport.objects.filter(pk=row.pk).update(state="running", total=40, added=8)
+    page = visit(f"/admin/gallery/galleryimport/{row.pk}/change/")
+    page.click("text=Stop the import")
+    page.wait_for_selector(".work-state:has-text('being stopped')")
+    services.import_stopped(row)  # the worker, after its batch
+    page.wait_for_selector(".work-note:has-text('What was imported so far is kept')")
+    screenshot("stopped")
+    assert page.get_by_role("button", name="Run it again").is_visible() and not in_both_schemes(page)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from units import services
 from units.models import Camera, Unit
+from units.projection import from_wgs84
 from units.tests.cast import EAST, WEST, unit_of
 from units.tree import children
 
@@ -101,6 +103,73 @@ def test_a_camera_is_placed_by_click_and_turned_by_its_handle(page: Page, city: 
     send(page)
     placed = Camera.objects.get()
     assert placed.unit.level == 5 and placed.heading == pytest.approx(90, abs=3) and placed.view_radius_m > 40
+
+
+def test_the_opening_is_dragged_and_numbers_of_another_system_are_drawn_where_they_are_stored(
+    page: Page, cameras: list[Camera]
+) -> None:
+    camera = cameras[0]
+    page.goto(f"/admin/units/camera/{camera.pk}/change/")
+    page.wait_for_selector(".place-map:not([aria-busy])")
+    here, corner = middle(page, ".map-camera"), middle(page, ".map-corner >> nth=1")
+    assert corner[0] > here[0] and page.input_value("#id_field_of_view") == "90.0"
+    page.locator(".map-corner").nth(1).hover()
+    drag(page, corner, (here[0] + 90, here[1]))
+    assert float(page.input_value("#id_field_of_view")) == pytest.approx(180, abs=6)
+    page.fill("#id_field_of_view", "60")
+    moved = middle(page, ".map-corner >> nth=1")
+    assert here[0] < moved[0] < corner[0], "the numbers move what is drawn"
+    longitude, latitude = from_wgs84(camera.longitude, camera.latitude, "bd09")
+    page.select_option("#id_coordinate_system", "bd09")
+    page.fill("#id_longitude", f"{longitude:.7f}")
+    page.fill("#id_latitude", f"{latitude:.7f}")
+    said = page.locator(".place-note").inner_text()
+    assert said.startswith("Read as BD-09")
+    drawn = [float(number) for number in re.findall(r"\d+\.\d{6}", said)]
+    assert drawn == pytest.approx([camera.longitude, camera.latitude], abs=2e-6)
+    assert middle(page, ".map-camera") == pytest.approx(here, abs=2)
+    send(page)
+    stored = Camera.objects.get(pk=camera.pk)
+    assert (stored.longitude, stored.latitude) == pytest.approx((camera.longitude, camera.latitude), abs=1e-6)
+    assert stored.field_of_view == 60 and page.locator(".place-note").is_hidden(), "a place that stays is not converted"
+
+
+def test_sides_that_cross_are_not_sent_and_corners_are_put_back(page: Page, city: Unit) -> None:
+    mill = unit_of("330101001001")
+    before = mill.polygon
+    page.goto(f"/admin/units/unit/{mill.pk}/change/")
+    page.wait_for_selector(".area-map:not([aria-busy])")
+    page.click(".leaflet-draw-edit-edit")
+    x, y = middle(page, ".area-map")
+    icons = page.locator(".leaflet-marker-icon.leaflet-editing-icon")
+    places = [icon.bounding_box() for icon in icons.all()]
+    left = min(places, key=lambda box: box["x"] + box["y"])
+    drag(page, (left["x"] + 4, left["y"] + 4), (2 * x - left["x"] + 60, y + 20))
+    page.wait_for_selector(".map-problem:has-text('cross each other')")
+    page.click("input[name=_continue]")
+    page.wait_for_timeout(300)
+    mill.refresh_from_db()
+    assert mill.polygon == before and page.locator("#id_name").is_visible()
+    page.keyboard.press("Control+z")
+    page.wait_for_selector(".map-problem", state="hidden")
+    assert page.locator(".area-undo").is_disabled()
+    send(page)
+    mill.refresh_from_db()
+    assert mill.polygon == before
+
+
+def test_the_unit_above_is_found_by_typing(page: Page, city: Unit) -> None:
+    page.goto("/admin/units/unit/add/")
+    page.wait_for_selector(".area-map:not([aria-busy])")
+    assert page.locator("#id_parent option").count() <= 1, "no list of all units"
+    page.click(".field-parent .select2-selection")
+    page.keyboard.type("Harbour")
+    page.click("li.select2-results__option:has-text('Lakeside / East / Harbour Street (330102001)')")
+    page.wait_for_selector(".map-above")
+    page.fill("#id_name", "Quay")
+    page.fill("#id_code", "330102001002")
+    send(page)
+    assert unit_of("330102001002").is_child_of(unit_of("330102001"))
 
 
 def test_a_unit_is_dragged_in_the_tree_and_a_forbidden_drop_is_told(page: Page, city: Unit) -> None:

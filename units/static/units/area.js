@@ -15,6 +15,7 @@ const undoButton = document.querySelector(".area-undo");
 const before = [];
 let written = text.value;
 
+L.Polyline._flat = L.LineUtil.isFlat; // the drawing tools ask by its old name
 translateTools();
 const map = createMap(element, settings);
 const drawn = new L.FeatureGroup().addTo(map);
@@ -39,7 +40,7 @@ map.on([L.Draw.Event.EDITVERTEX, L.Draw.Event.DELETED, L.Draw.Event.EDITSTOP, L.
 text.addEventListener("change", () => { remember(); read(); });
 undoButton.addEventListener("click", undo);
 document.addEventListener("keydown", (event) => {
-  const typing = event.target.closest?.("input, textarea, select");
+  const typing = event.target.closest?.("input:not([type=submit]), textarea, select");
   if ((event.ctrlKey || event.metaKey) && event.key === "z" && !event.shiftKey && !typing && before.length) { event.preventDefault(); undo(); }
 });
 text.form.addEventListener("submit", (event) => { finish(); refuse(event); });

@@ -26,6 +26,7 @@ const corners = [-1, 1].map((side) => {
   const corner = L.marker([0, 0], { draggable: true, icon: dot("map-corner", 14), title: settings.words.widen, zIndexOffset: 800 });
   return corner.on("drag", ({ latlng }) => widened(latlng, side)).on("dragend", draw);
 });
+let held = null; // a marker stays under the mouse that drags it, or letting go would be a click on the map
 const note = document.querySelector(".place-note");
 
 map.on("click", ({ latlng }) => {
@@ -98,7 +99,9 @@ function widened(tip, side) {
   const turn = (Math.atan2(east, north) * 180) / Math.PI - (number("heading") ?? 0);
   const half = (((turn * side) % 360) + 360) % 360;
   fields.field_of_view.value = Math.round(Math.min(OPENING[1], Math.max(OPENING[0], 2 * (half > 270 ? 0 : half))));
-  draw();
+  held = side;
+  drawCone(here);
+  held = null;
 }
 
 function draw() {
@@ -130,8 +133,9 @@ function tellConversion(here) {
 }
 
 function drawCone(here) {
-  for (const [index, corner] of corners.entries()) {
-    corner.setLatLng(along(here, (number("heading") ?? 0) + ((index ? 1 : -1) * (number("field_of_view") ?? 90)) / 2, range()));
+  for (const [index, side] of [-1, 1].entries()) {
+    const heading = (number("heading") ?? 0) + (side * (number("field_of_view") ?? 90)) / 2;
+    if (side !== held) corners[index].setLatLng(along(here, heading, range()));
   }
   cone.setLatLngs(sector(here, number("heading") ?? 0, number("field_of_view") ?? 90, range()));
 }
