@@ -39,9 +39,11 @@ documents: $(VENV)/.development
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks all
 
-# docs/screens/: every state of the search page, both languages, desk and phone; builds the demo city once below var/.
+# docs/screens/: every state of the search page and the main pages of the administration, both languages, desk and
+# phone; builds the demo city once below var/.
 screens: $(VENV)/.development
 	$(BIN)/python -m frontend.tests.screens
+	$(BIN)/python -m frontend.tests.admin_screens
 
 # docs/feel.md: how long a person waits for the page, in a browser; on a machine that does nothing else.
 feel: $(VENV)/.development

@@ -47,8 +47,8 @@ def import_work(row: GalleryImport) -> list[Work]:
     version = active_model()
     if version is None or not row.added:
         return [reading]
-    cameras = Crop.objects.filter(gallery_import=row).order_by().values_list("camera_id", flat=True).distinct()
-    return [reading, cameras_work(list(cameras), version)]
+    cameras = list(Crop.objects.filter(gallery_import=row).order_by().values_list("camera_id", flat=True).distinct())
+    return [reading, cameras_work(cameras, version)] if cameras else [reading]
 
 
 def cameras_work(camera_ids: Collection[int], version: ModelVersion) -> Work:

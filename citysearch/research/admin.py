@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.contrib import admin, messages
@@ -42,7 +43,7 @@ class ModelVersionAdmin(admin.ModelAdmin):
         "mean_inp",
         "sha256",
         "bundle",
-        "metrics",
+        "stored_figures",
         "created_at",
         "activated_at",
     )
@@ -64,6 +65,10 @@ class ModelVersionAdmin(admin.ModelAdmin):
     @admin.display(description=_("mINP"))
     def mean_inp(self, version: ModelVersion) -> str:
         return _percent(version, "mean_inp")
+
+    @admin.display(description=_("figures"))
+    def stored_figures(self, version: ModelVersion) -> str:
+        return format_html("<pre>{}</pre>", json.dumps(version.metrics, indent=1, ensure_ascii=False))
 
     @admin.display(description=_("gallery"))
     def indexing(self, version: ModelVersion) -> str:

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from frontend.tests.screens import LANGUAGES, SIZES, Studio, prepare, served  # isort: skip  (it sets up Django)
+from frontend.tests.screens import FOLDER, LANGUAGES, QUIET_MS, SIZES, Studio, prepare, served, shrunk  # isort: skip  (it sets up Django)
 
 from celery.app.task import Task
+from django.contrib.auth import get_user_model
+from django.test import Client
 from playwright.sync_api import sync_playwright
 
 from citysearch.gallery.models import GalleryImport
@@ -31,6 +33,14 @@ away,Far away,121.5,31.2,1,0
 
 class Office(Studio):
     """The studio, at an administrator's desk."""
+
+    def keep(self, name: str, sight: str = "body") -> None:
+        """As in the studio, scrolled to what the picture is about."""
+        for size in ("390", "1440"):
+            self.page.set_viewport_size(SIZES[size])  # type: ignore[arg-type]
+            self.page.locator(sight).first.evaluate("element => element.scrollIntoView({block: 'start'})")
+            self.page.wait_for_timeout(QUIET_MS)
+            shrunk(self.page.screenshot(), FOLDER / f"{name}-{self.language}-{size}.png")
 
     def visit(self, path: str, ready: str = "#content", user: str = "administrator") -> Any:
         self.open(user, path, ready)
@@ -51,24 +61,21 @@ def area(office: Office) -> None:
     unit = Unit.objects.filter(level=Level.REGION).order_by("path")[2]
     page = office.visit(f"/admin/units/unit/{unit.pk}/change/", ".area-map")
     page.click(".leaflet-draw-edit-edit")
-    page.locator(".area-map").scroll_into_view_if_needed()
-    office.keep("admin-area")
+    office.keep("admin-area", ".field-code")
 
 
 def camera(office: Office) -> None:
-    page = office.visit(f"/admin/units/camera/{Camera.objects.order_by('code')[0].pk}/change/", ".place-map")
-    page.locator(".place-map").scroll_into_view_if_needed()
-    office.keep("admin-camera")
+    office.visit(f"/admin/units/camera/{Camera.objects.order_by('code')[0].pk}/change/", ".place-map")
+    office.keep("admin-camera", ".field-unit_name")
 
 
 def preview(office: Office) -> None:
-    first, second = Camera.objects.order_by("code")[:2]
-    middle = [(first.longitude * 2 + second.longitude) / 3, (first.latitude * 2 + second.latitude) / 3]
-    other = [(first.longitude + second.longitude * 2) / 3, (first.latitude + second.latitude * 2) / 3]
+    first, second, third = Camera.objects.order_by("code")[:3]
+    beside = [place for camera in (second, third) for place in (camera.longitude + 0.0001, camera.latitude)]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "cameras.csv"
         values = {name: getattr(first, name) for name in ("code", "name", "longitude", "latitude")}
-        file.write_text(CAMERAS.format(*middle, *other, **values), encoding="utf-8")
+        file.write_text(CAMERAS.format(*beside, **values), encoding="utf-8")
         page = office.visit("/admin/units/camera/import-file/", ".import-form")
         page.set_input_files("input[type=file]", file)
         page.click(".import-form input[type=submit]")
@@ -105,6 +112,16 @@ def models(office: Office) -> None:
 
 
 def log(office: Office) -> None:
+    """What an administrator changes there and back again, as an auditor reads it."""
+    client, district = Client(), Unit.objects.filter(level=Level.DISTRICT).order_by("path")[1]
+    client.force_login(get_user_model().objects.get(username="administrator"))
+    first = Camera.objects.order_by("code")[0]
+    changes = [
+        (f"units/{district.pk}", {"retention_days": 14}), (f"units/{district.pk}", {"retention_days": None}),
+        (f"cameras/{first.pk}", {"status": "maintenance"}), (f"cameras/{first.pk}", {"status": "online"}),
+    ]  # fmt: skip
+    for path, values in changes:
+        client.patch(f"/api/v1/{path}/", values, content_type="application/json")
     office.visit("/admin/cases/logentry/", "#result_list", user="auditor")
     office.keep("admin-log")
 

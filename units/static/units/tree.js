@@ -13,8 +13,17 @@ if (table && document.getElementById("tree-context")) {
     if (row) remember(unfolded, row.dataset.nodeId, event.target.classList.contains("treebeard-collapsed"));
   }, true);
   // The tree script puts the folds into the rows when the page is ready, and rows in when their parent unfolds.
-  new MutationObserver(() => unfold(unfolded)).observe(table.tBodies[0], { childList: true, subtree: true });
-  unfold(unfolded);
+  const renew = () => { unfold(unfolded); nameFolds(); };
+  new MutationObserver(renew).observe(table.tBodies[0], { childList: true, subtree: true, attributeFilter: ["class"] });
+  renew();
+}
+
+/** A fold is a picture: to who cannot see it, it has the name of its unit and says whether it is open. */
+function nameFolds() {
+  for (const fold of table.querySelectorAll("a.treebeard-collapse")) {
+    fold.setAttribute("aria-label", fold.closest("tr").querySelector(".field-name a:not(.treebeard-collapse)")?.textContent ?? "");
+    fold.setAttribute("aria-expanded", String(!fold.classList.contains("treebeard-collapsed")));
+  }
 }
 
 function remember(unfolded, id, opens) {
