@@ -95,5 +95,6 @@ def _drawing_words() -> dict[str, str]:
         "drag": _("Press, drag and release to draw a rectangle."), "corners": _("Drag corners; then press Done."),
         "pick": _("Click an area to remove it."), "crossing": _("The sides of an area must not cross."),
         "bad": _("This is not a GeoJSON Polygon or MultiPolygon."),
+        "corner": _("Corner"),
         "crossed": _("Sides of this area cross each other. Move the corners or undo before you save."),
     }  # fmt: skip

@@ -8,17 +8,28 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from citysearch.cases.access import is_auditor, log_of
 from citysearch.cases.models import LogEntry
 
+# What the services say was done (citysearch.changes).
+DONE = {
+    "add": _("added"), "add many": _("added"), "change": _("changed"), "move": _("moved"), "delete": _("deleted"),
+    "import": _("imported"), "lay a grid": _("grid laid"), "give": _("given"), "take back": _("taken back"),
+    "register": _("registered"), "index": _("indexing started"), "stop indexing": _("indexing stopped"),
+    "activate": _("activated"), "upload": _("uploaded"), "run again": _("run again"), "stop": _("stopped"),
+    "begin": _("about to erase"), "end": _("erased"),
+}  # fmt: skip
+
 
 @admin.register(LogEntry)
 class LogEntryAdmin(admin.ModelAdmin):
-    list_display = ["id", "time", "user", "action", "case", "purpose", "short"]
-    list_display_links = ["id", "time"]
+    list_display = ["id", "moment", "user", "action", "short", "case", "purpose"]
+    list_display_links = ["id", "moment"]
+    ordering = ["-id"]
     list_filter = ["action"]
     search_fields = ["=user", "=case", "=search"]
     search_help_text = _("A user, a case or the number of a search, in full")
@@ -27,7 +38,7 @@ class LogEntryAdmin(admin.ModelAdmin):
     show_full_result_count = False
     fields = readonly_fields = (
         "id",
-        "time",
+        "moment",
         "user",
         "action",
         "search",
@@ -41,9 +52,18 @@ class LogEntryAdmin(admin.ModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[LogEntry]:
         return log_of(request.user)
 
+    @admin.display(description=_("time"), ordering="time")
+    def moment(self, line: LogEntry) -> str:
+        return f"{timezone.localtime(line.time):%Y-%m-%d %H:%M:%S}"
+
     @admin.display(description=_("details"))
     def short(self, line: LogEntry) -> str:
-        return ", ".join(f"{name}: {_brief(value)}" for name, value in line.details.items())
+        """What was done, to what, and what it changed from what to what, in one line."""
+        facts = dict(line.details)
+        done, changes = DONE.get(facts.pop("did", ""), ""), facts.pop("changes", {})
+        told = [f"{name} {_brief(value)}" for name, value in facts.items() if value not in (None, False)]
+        told += [f"{name}: {_brief(before)} → {_brief(after)}" for name, (before, after) in changes.items()]
+        return " · ".join([str(done)] * bool(done) + told)
 
     @admin.display(description=_("details"))
     def told(self, line: LogEntry) -> str:
@@ -66,5 +86,7 @@ class LogEntryAdmin(admin.ModelAdmin):
 
 
 def _brief(value: Any) -> str:
+    if value in (None, ""):
+        return "–"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else f"{text[:60]} …"

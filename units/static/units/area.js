@@ -29,6 +29,11 @@ const tools = new L.Control.Draw({
   edit: { featureGroup: drawn },
 }).addTo(map);
 
+// Corners are buttons without a word.
+new MutationObserver(() => {
+  for (const corner of element.querySelectorAll(".leaflet-editing-icon:not([aria-label])")) corner.setAttribute("aria-label", words.corner);
+}).observe(map.getPane("markerPane"), { childList: true });
+
 map.on(L.Draw.Event.CREATED, ({ layer }) => {
   drawn.addLayer(L.polygon(layer.getLatLngs(), { className: "map-own" }));
   snap();

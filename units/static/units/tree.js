@@ -3,9 +3,6 @@
 const KEY = "units-unfolded";
 const table = document.getElementById("result_list");
 
-// The field of the search has a picture for a label: its help says what to type.
-document.getElementById("searchbar")?.setAttribute("aria-label", document.getElementById("searchbar_helptext").textContent);
-
 if (table && document.getElementById("tree-context")) {
   const unfolded = new Set(JSON.parse(sessionStorage.getItem(KEY) ?? "[]"));
   table.addEventListener("click", (event) => {
