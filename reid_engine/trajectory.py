@@ -25,7 +25,6 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 ON_FOOT = 3.0  # m/s
-BY_VEHICLE = 12.0
 CONFIRMED_BONUS = 8.0
 ETA = 0.5  # weight of travel times before feedback; 0 after
 ROWS_AT_ONCE = 16  # 16 x 2000 float64 are 256 KB: several such arrays fit a core's second-level cache

@@ -12,7 +12,8 @@ from ..calibration import Reliability
 from ..messages import gettext as _
 from .drawing import AMBER, BLUE, GREEN, GREY, INK, RED, RULE, SOFT, drawable, figure_of, legend, named, percent, saved
 from .evaluate import Study
-from .names import DIFF_ATTENTION, OWN, PLAIN_COSINE, spoken
+from .likelihoods import BELIEF_BINS
+from .names import BY_SITUATION, DIFF_ATTENTION, OWN, PLAIN_COSINE, spoken
 from .observe import LEVELS, WIDEST
 from .openset import FALSE_ALARMS, RATES
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = {DIFF_ATTENTION: BLUE, PLAIN_COSINE: GREY}
-KINDS = {OWN: INK, "platt": GREY, "power": BLUE, "isotonic": AMBER}
+KINDS = {BY_SITUATION: GREEN, OWN: INK, "platt": GREY, "power": BLUE, "isotonic": AMBER}
 RANKS_SHOWN = 20
 BARS = 100
 
@@ -158,17 +159,20 @@ def _reliability(study: Study) -> Figure:
 
 def _reliable(axis: Axes, found: Reliability, kind: str) -> None:
     """A line through the bins; the size of a point grows with the logarithm of its pairs."""
-    there = found.pairs >= 1
     label, colour = (_("%(kind)s: ECE %(error).4f") % {"kind": _(kind), "error": found.error}), KINDS.get(kind, INK)
-    axis.plot(found.likelihood[there], found.share[there], color=colour, linewidth=1.4, label=label)
-    axis.scatter(
-        found.likelihood[there],
-        found.share[there],
-        s=4 + 6 * np.log10(found.pairs[there]),
-        color=colour,
-        clip_on=False,
-        zorder=3,
-    )
+    bins = _by_bin(found)
+    there = bins.pairs >= 1
+    said, share, size = bins.likelihood[there], bins.share[there], 4 + 6 * np.log10(bins.pairs[there])
+    axis.plot(said, share, color=colour, linewidth=1.4, label=label)
+    axis.scatter(said, share, s=size, color=colour, clip_on=False, zorder=3)
+
+
+def _by_bin(found: Reliability) -> Reliability:
+    """Halvings side by side have bins of their own each: one for each place, so that a line runs from 0 to 1 once."""
+    place = np.minimum((found.likelihood * BELIEF_BINS).astype(np.int64), BELIEF_BINS - 1)
+    columns = (found.pairs, found.pairs * found.likelihood, found.pairs * found.share)
+    pairs, said, same = (np.bincount(place, column, BELIEF_BINS) for column in columns)
+    return Reliability(said / np.maximum(pairs, 1), same / np.maximum(pairs, 1), pairs)
 
 
 def _open_set(study: Study) -> Figure:

@@ -13,11 +13,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from reid_engine.calibration import Situation
+from reid_engine.calibration import Reliability, Situation
 from reid_engine.contracts import EvalReport, EvalRow, Ranking
 from reid_engine.data import Dataset, Record
 from reid_engine.errors import BadConfig, BadDataset, ReportUnwritten
 from reid_engine.evaluation import evaluate as evaluation
+from reid_engine.evaluation.curves import _by_bin
 from reid_engine.evaluation.evaluate import evaluate, study
 from reid_engine.evaluation.folder import write_folder, write_folders
 from reid_engine.evaluation.metrics import cmc_map_minp
@@ -192,6 +193,16 @@ def test_a_report_in_a_folder_is_tables_curves_and_the_worst_queries(dataset: Da
                 assert min(picture.size) >= 150 and len(picture.convert("L").getcolors(256) or []) > 8
     assert "| camera 1 | " in written["table.md"].read_text()
     assert json.loads(written["table.json"].read_text())["cameras"][0]["query_camera"] == 1
+
+
+def test_halvings_side_by_side_are_drawn_as_one_line() -> None:
+    """Two halvings of three bins: their shares weighed by their pairs, bin by bin, from 0 to 1 once."""
+    said, pairs = np.array([0.03, 0.5, 0.97, 0.05, 0.5, 0.99]), np.array([30.0, 0.0, 5.0, 10.0, 4.0, 15.0])
+    bins = _by_bin(Reliability(said, np.array([0.0, 0.0, 1.0, 0.4, 0.5, 0.8]), pairs))
+    there = bins.pairs > 0
+    assert bins.pairs[there].tolist() == [40, 4, 20]
+    assert bins.share[there] == pytest.approx([0.1, 0.5, 0.85])
+    assert bins.likelihood[there] == pytest.approx([0.035, 0.5, 0.985])
 
 
 def test_the_worst_queries_come_first(dataset: Dataset) -> None:
