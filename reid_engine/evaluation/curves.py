@@ -171,7 +171,7 @@ def _by_bin(found: Reliability) -> Reliability:
     """Halvings side by side have bins of their own each: one for each place, so that a line runs from 0 to 1 once."""
     place = np.minimum((found.likelihood * BELIEF_BINS).astype(np.int64), BELIEF_BINS - 1)
     columns = (found.pairs, found.pairs * found.likelihood, found.pairs * found.share)
-    pairs, said, same = (np.bincount(place, column, BELIEF_BINS) for column in columns)
+    pairs, said, same = (np.bincount(place, column, BELIEF_BINS).astype(np.float64) for column in columns)
     return Reliability(said / np.maximum(pairs, 1), same / np.maximum(pairs, 1), pairs)
 
 
