@@ -32,6 +32,8 @@ MAX_SIGHTINGS = 2000  # beyond, the least likely are left out: the pairs would f
 
 EARTH_RADIUS_M = 6_371_008.8
 SURE = 1e-6  # likelihoods are kept this far from 0 and 1, so that no weight is infinite
+SPAN = 300.0  # exp of it, and sums of thousands of it, are numbers yet
+LEAST_SHARE = 1e-250  # of sums whose terms may have been as small as 1e-308
 SLACK_S = 1e-6  # absorbs the rounding of seconds since the epoch (2e-7) at the very edge of what is possible
 
 WALK_MPS = 1.3
@@ -156,18 +158,35 @@ def _graph(nodes: Sequence[Sighting], measured: GroundDistances, eta: float, v_m
 
 
 def _gains(hops: _Hops, eta: float, v_max: float) -> Floats:
-    """(N, N) gains, some rows at a time up to the diagonal, so that all of it stays in the cache on the way."""
-    count = len(hops.start)
+    """(N, N) gains, some rows at a time up to the diagonal, so that all of it stays in the cache on the way.
+
+    What ended so long ago that the gain is the least there is, however far away, needs no look.
+    """
+    count, settled = len(hops.start), _settled(float(hops.apart.max()), v_max)
+    latest_end = np.maximum.accumulate(hops.end)
     gain = np.full((count, count), -np.inf)
     for first in range(0, count, ROWS_AT_ONCE):
         last = min(first + ROWS_AT_ONCE, count)
-        i, j = np.arange(last)[None, :], np.arange(first, last)[:, None]
-        metres = hops.apart[hops.point[first:last]][:, hops.point[:last]]
+        near = min(int(np.searchsorted(latest_end, hops.start[first] - settled, "right")), first)
+        i, j = np.arange(near, last)[None, :], np.arange(first, last)[:, None]
+        metres = hops.apart[hops.point[first:last]][:, hops.point[near:last]]
         seconds = hops.start[j] - hops.end[i]
         needed = np.maximum(0.0, metres - hops.radius[i] - hops.radius[j]) / v_max
         allowed = (seconds + hops.slack[i] + hops.slack[j] + SLACK_S >= needed) & (i < j)
-        gain[first:last, :last][allowed] = eta * travel_gain(seconds[allowed], metres[allowed], v_max) if eta else 0.0
+        gain[first:last, :near] = -eta * GAIN_LIMIT
+        gain[first:last, near:last][allowed] = eta * travel_gain(seconds[allowed], metres[allowed], v_max) if eta else 0
     return gain
+
+
+def _settled(metres: float, v_max: float) -> float:
+    """Seconds from which on any hop of at most so many metres is possible and has the least gain there is.
+
+    Past the time that a walk takes both densities of `travel_gain` only fall, and both rise with the metres.
+    """
+    seconds = metres / min(WALK_MPS, v_max) + PAUSE_S
+    while travel_gain(np.array([seconds]), np.array([metres]), v_max)[0] > -GAIN_LIMIT:
+        seconds *= 1.1
+    return seconds
 
 
 def _weights(nodes: Sequence[Sighting]) -> Floats:
@@ -270,8 +289,7 @@ def _walk_back(last: int, before: NDArray[np.int64]) -> list[int]:
 
 def _confidences(graph: _Graph, chain: Sequence[int]) -> tuple[list[float], list[float]]:
     """Marginal probability of each stop and of each leg of the chain, chains being distributed as exp(weight)."""
-    forward = _sums(graph.weight, graph.gain, graph.begins)
-    backward = _sums(graph.weight[::-1], graph.gain.T[::-1, ::-1], graph.ends[::-1])[::-1]
+    forward, backward = _sums_before(graph), _sums_after(graph)
     finished = np.where(graph.ends, forward, -np.inf)
     total = _log_sum(finished if graph.mandatory.any() else np.append(finished, 0.0))  # 0: the empty chain
     stops = [forward[i] + backward[i] - graph.weight[i] - total for i in chain]
@@ -279,13 +297,47 @@ def _confidences(graph: _Graph, chain: Sequence[int]) -> tuple[list[float], list
     return [min(1.0, math.exp(p)) for p in stops], [min(1.0, math.exp(p)) for p in legs]
 
 
-def _sums(weight: Floats, arriving: Floats, begins: Bools) -> Floats:
-    """Log of the summed exp(weight) of all chains ending at each node; `arriving` [j, i] is the gain from i to j."""
-    sums = np.full(len(weight), -np.inf)
-    arriving = np.ascontiguousarray(arriving)
-    for j in range(len(weight)):
-        here = _log_sum(sums[:j] + arriving[j, :j])
-        sums[j] = weight[j] + (np.logaddexp(0.0, here) if begins[j] else here)
+def _sums_before(graph: _Graph) -> Floats:
+    """Log of the summed exp(weight) of all chains ending at each node."""
+    count, scale = len(graph.weight), 0.0
+    sums, shares = np.full(count, -np.inf), np.zeros(count)  # shares: exp(sums - scale)
+    for j in range(count):
+        here = _log_or(float(np.exp(graph.gain[j, :j]) @ shares[:j]), scale, lambda j=j: sums[:j] + graph.gain[j, :j])
+        sums[j] = graph.weight[j] + _log_added(here, bool(graph.begins[j]))
+        scale = _rescaled(shares, scale, float(sums[j]))
+        shares[j] = math.exp(sums[j] - scale)
+    return sums
+
+
+def _sums_after(graph: _Graph) -> Floats:
+    """The same of all chains beginning at each node, from the last one back: each adds itself to those before it."""
+    count, scale = len(graph.weight), 0.0
+    sums, found = np.full(count, -np.inf), np.zeros(count)
+    for i in range(count - 1, -1, -1):
+        here = _log_or(float(found[i]), scale, lambda i=i: sums[i + 1 :] + graph.gain[i + 1 :, i])
+        sums[i] = graph.weight[i] + _log_added(here, bool(graph.ends[i]))
+        scale = _rescaled(found, scale, float(sums[i]))
+        found[:i] += math.exp(sums[i] - scale) * np.exp(graph.gain[i, :i])
+    return sums
+
+
+def _log_or(share: float, scale: float, terms: Callable[[], Floats]) -> float:
+    """log(share) + scale; where so little is left of it that terms may be lost below it, the log of their sum."""
+    return math.log(share) + scale if share > LEAST_SHARE else _log_sum(terms())
+
+
+def _log_added(here: float, alone: bool) -> float:
+    """log(exp(here) + 1) where a chain may also be of the node alone."""
+    if not alone:
+        return here
+    return max(here, 0.0) + math.log1p(math.exp(-abs(here)))
+
+
+def _rescaled(shares: Floats, scale: float, sums: float) -> float:
+    """The scale, or a higher one, shares with it, before exp(sums - scale) would grow too large."""
+    if sums - scale < SPAN:
+        return scale
+    shares *= math.exp(scale - sums)
     return sums
 
 
