@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
 
 # Two versions at once: the active one, and the one a re-index is preparing.
 KEPT = 2
+# Heaps of the C library: one for each of many threads keeps what all of them have freed.
+M_ARENA_MAX, ARENAS = -8, 2
 
 _engines: dict[str, Engine] = {}
 _loading = threading.Lock()
@@ -40,6 +45,8 @@ def engines_forget() -> None:
 
 
 def _load(model_version: ModelVersion) -> Engine:
+    with suppress(AttributeError):  # glibc alone has it
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, ARENAS)
     from reid_engine.engine import Engine
 
     path = bundle_path(model_version)
@@ -50,7 +57,19 @@ def _load(model_version: ModelVersion) -> Engine:
             "Register the new file as a version of its own, or put the old one back."
         )
         raise BundleMismatch(message, path=str(path), expected=model_version.sha256, found=engine.bundle_sha)
+    _memory_settle()
     return engine
+
+
+def _memory_settle() -> None:
+    """Give back what loading took and no longer needs, and spare the garbage collector what stays for good.
+
+    Libraries are half a million objects, which a search that makes ten thousand new ones would have visited each time.
+    """
+    gc.collect()
+    gc.freeze()
+    with suppress(AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _forget_oldest() -> None:

@@ -62,6 +62,12 @@ class StoreFull(ReidError, OSError):
     code = "store_full"
 
 
+class TooManyFiles(ReidError):
+    """More feature segments are to be mapped at once than this process may have files open, or maps."""
+
+    code = "too_many_files"
+
+
 class BadDataset(ReidError):
     """A data set folder with another layout than expected; the message shows the expected one."""
 

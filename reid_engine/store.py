@@ -29,7 +29,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from reid_engine.errors import BundleMismatch, StoreCorrupt, StoreFull
+from reid_engine.errors import BundleMismatch, StoreCorrupt, StoreFull, TooManyFiles
 from reid_engine.stack import Stack
 
 from .messages import Message
@@ -41,6 +41,7 @@ SUFFIX = ".seg"
 SWEEP_AGE_S = 3600.0
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_TOO_MANY = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 Ids = NDArray[np.int64]
@@ -109,7 +110,7 @@ class SegmentStore:
         return SegmentFacts(path, header.rows, header.dim, sha256, float(rows.seen_at[0]), float(rows.seen_at[-1]))
 
     def open(self, path: str) -> SegmentData:
-        """The rows of one segment, memory-mapped. Raises StoreCorrupt for a missing, foreign or cut file.
+        """The rows of one segment, memory-mapped. Raises StoreCorrupt for a missing, foreign or cut file, TooManyFiles.
 
         Only the layout is checked here; `verify` reads every byte.
         """
@@ -182,6 +183,8 @@ class SegmentStore:
         try:
             return _mapped_file(self._name(path))
         except (OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno in _TOO_MANY:
+                raise _too_many(path) from error
             raise _corrupt(path, _("it cannot be read (%(error)s)"), error=error) from error
 
     def _put(self, path: str, content: bytes) -> str:
@@ -351,6 +354,14 @@ def _aligned(offset: int) -> int:
 def _full(directory: Path) -> StoreFull:
     text = _("The disk is full: no features could be written to %(directory)s. Free some space and start again.")
     return StoreFull(text, directory=str(directory))
+
+
+def _too_many(path: str) -> TooManyFiles:
+    text = _(
+        "The feature segment %(path)s is whole, but no more files can be opened at once: %(limit)d at most. Raise the "
+        "limit (ulimit -n, LimitNOFILE; of maps vm.max_map_count) and start again."
+    )
+    return TooManyFiles(text, path=path, limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 
 def _corrupt(path: str, template: str, /, **data: object) -> StoreCorrupt:

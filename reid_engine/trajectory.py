@@ -33,7 +33,7 @@ MAX_SIGHTINGS = 2000  # beyond, the least likely are left out: the pairs would f
 EARTH_RADIUS_M = 6_371_008.8
 SURE = 1e-6  # likelihoods are kept this far from 0 and 1, so that no weight is infinite
 SPAN = 300.0  # exp of it, and sums of thousands of it, are numbers yet
-LEAST_SHARE = 1e-250  # of sums whose terms may have been as small as 1e-308
+LEAST_SHARE = 1e-250  # below it, terms that were lost (under 1e-308) may count: then the logarithms are summed
 SLACK_S = 1e-6  # absorbs the rounding of seconds since the epoch (2e-7) at the very edge of what is possible
 
 WALK_MPS = 1.3
@@ -302,7 +302,8 @@ def _sums_before(graph: _Graph) -> Floats:
     count, scale = len(graph.weight), 0.0
     sums, shares = np.full(count, -np.inf), np.zeros(count)  # shares: exp(sums - scale)
     for j in range(count):
-        here = _log_or(float(np.exp(graph.gain[j, :j]) @ shares[:j]), scale, lambda j=j: sums[:j] + graph.gain[j, :j])
+        share = float(np.exp(graph.gain[j, :j]) @ shares[:j])
+        here = math.log(share) + scale if share > LEAST_SHARE else _log_sum(sums[:j] + graph.gain[j, :j])
         sums[j] = graph.weight[j] + _log_added(here, bool(graph.begins[j]))
         scale = _rescaled(shares, scale, float(sums[j]))
         shares[j] = math.exp(sums[j] - scale)
@@ -314,16 +315,12 @@ def _sums_after(graph: _Graph) -> Floats:
     count, scale = len(graph.weight), 0.0
     sums, found = np.full(count, -np.inf), np.zeros(count)
     for i in range(count - 1, -1, -1):
-        here = _log_or(float(found[i]), scale, lambda i=i: sums[i + 1 :] + graph.gain[i + 1 :, i])
+        share = float(found[i])
+        here = math.log(share) + scale if share > LEAST_SHARE else _log_sum(sums[i + 1 :] + graph.gain[i + 1 :, i])
         sums[i] = graph.weight[i] + _log_added(here, bool(graph.ends[i]))
         scale = _rescaled(found, scale, float(sums[i]))
         found[:i] += math.exp(sums[i] - scale) * np.exp(graph.gain[i, :i])
     return sums
-
-
-def _log_or(share: float, scale: float, terms: Callable[[], Floats]) -> float:
-    """log(share) + scale; where so little is left of it that terms may be lost below it, the log of their sum."""
-    return math.log(share) + scale if share > LEAST_SHARE else _log_sum(terms())
 
 
 def _log_added(here: float, alone: bool) -> float:

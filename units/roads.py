@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -128,13 +128,13 @@ class RoadGraph:
     def distances(self, places: Sequence[Place]) -> Floats:
         """Metres between any two of the places (P, P), as `distance` gives them."""
         points = np.radians([_point(place) for place in places]).reshape(-1, 2)
-        table = _straight(points[:, 0], points[:, 1])
-        snaps = [self._snap(place) for place in places]
-        known = np.array([n for n, snap in enumerate(snaps) if snap is not None], dtype=np.intp)
-        if len(known):
-            found = self._between_snaps([places[n] for n in known], [snap for snap in snaps if snap is not None])
-            block = np.ix_(known, known)
-            table[block] = np.maximum(table[block], np.where(np.isfinite(found), found, 0.0))
+        table = np.zeros((len(places), len(places)))
+        snaps = {n: snap for n, place in enumerate(places) if (snap := self._snap(place)) is not None}
+        if snaps:
+            self._between_snaps(places, snaps, table)
+        for first in range(0, len(places), PLACES_AT_ONCE):
+            rows = slice(first, first + PLACES_AT_ONCE)
+            np.maximum(table[rows], _straight(points[rows], points), out=table[rows])
         np.fill_diagonal(table, 0.0)
         return table
 
@@ -219,19 +219,19 @@ class RoadGraph:
         row, column = np.concatenate([streets.row, rows]), np.concatenate([streets.col, columns])
         return csr_array((data, (row, column)), shape=(count + len(snaps),) * 2)
 
-    def _between_snaps(self, places: Sequence[Place], snaps: Sequence[_Snap]) -> Floats:
-        """(P, P) metres along roads between places on the street graph, inf where none joins them."""
-        ends = np.array([[self._edges[snap.edge].start, self._edges[snap.edge].end] for snap in snaps])
-        along = np.array([snap.along for snap in snaps])
-        rest = np.array([self._edges[snap.edge].length for snap in snaps]) - along
-        off, edge = np.array([snap.off for snap in snaps]), np.array([snap.edge for snap in snaps])
-        table = np.empty((len(places), len(places)))
-        for n, row in enumerate(self._rows_of(places, snaps)):
-            table[n] = np.minimum(row[ends[:, 0]] + along, row[ends[:, 1]] + rest)
+    def _between_snaps(self, places: Sequence[Place], snaps: Mapping[int, _Snap], table: Floats) -> None:
+        """Write metres along roads between places on the street graph (by number) to the table; 0 where none is."""
+        edges = [self._edges[snap.edge] for snap in snaps.values()]
+        ends, along = np.array([[edge.start, edge.end] for edge in edges]), np.array([s.along for s in snaps.values()])
+        rest = np.array([edge.length for edge in edges]) - along
+        off, edge = np.array([snap.off for snap in snaps.values()]), np.array([s.edge for s in snaps.values()])
+        known = np.fromiter(snaps, dtype=np.intp)
+        for n, row in enumerate(self._rows_of([places[number] for number in snaps], list(snaps.values()))):
+            metres = np.minimum(row[ends[:, 0]] + along, row[ends[:, 1]] + rest)
             here = edge == edge[n]
-            table[n, here] = np.minimum(table[n, here], np.abs(along[here] - along[n]))
-        table += off[:, None] + off[None, :]
-        return np.minimum(table, table.T)
+            metres[here] = np.minimum(metres[here], np.abs(along[here] - along[n]))
+            table[known[n], known] = np.where(np.isfinite(metres), metres + off + off[n], 0.0)
+        _symmetric(table)
 
     def _rows_of(self, places: Sequence[Place], snaps: Sequence[_Snap]) -> Iterator[NDArray[np.float32]]:
         """For each place the metres to every node; those not remembered are computed some at a time."""
@@ -286,12 +286,19 @@ def _ends(edge: _Edge, snap: _Snap) -> list[tuple[int, float]]:
     return [(edge.start, snap.along), (edge.end, edge.length - snap.along)]
 
 
-def _straight(longitude: Floats, latitude: Floats) -> Floats:
-    """(P, P) great-circle metres between points in radians."""
-    half_lat = np.sin((latitude[:, None] - latitude[None, :]) / 2) ** 2
-    half_lon = np.sin((longitude[:, None] - longitude[None, :]) / 2) ** 2
-    share = half_lat + np.cos(latitude)[:, None] * np.cos(latitude)[None, :] * half_lon
+def _straight(some: Floats, every: Floats) -> Floats:
+    """(S, P) great-circle metres between S and P points (longitude, latitude) in radians."""
+    half = np.sin((some[:, None] - every[None, :]) / 2) ** 2
+    share = half[..., 1] + np.cos(some[:, None, 1]) * np.cos(every[None, :, 1]) * half[..., 0]
     return np.asarray(2 * EARTH_RADIUS_M * np.arcsin(np.sqrt(np.minimum(share, 1.0))))
+
+
+def _symmetric(table: Floats) -> None:
+    """The smaller of both directions in both, some rows at a time: a second table of thousands would take 32 MB."""
+    for first in range(0, len(table), PLACES_AT_ONCE):
+        last = first + PLACES_AT_ONCE
+        least = np.minimum(table[first:last, first:], table[first:, first:last].T)
+        table[first:last, first:], table[first:, first:last] = least, least.T
 
 
 def _along_at(edge: _Edge, node: int, snap: _Snap) -> float:

@@ -14,7 +14,7 @@ from django.db.models.functions import Substr
 from django.urls import reverse
 from numpy.typing import NDArray
 
-from citysearch.gallery.indexing import cameras_filter, pending_counts, segment_store
+from citysearch.gallery.indexing import cameras_filter, segment_store
 from citysearch.gallery.models import Crop, Segment
 from citysearch.research.models import ModelVersion
 from reid_engine.errors import BundleMismatch, StoreCorrupt
@@ -54,12 +54,18 @@ class UnitCounts(TypedDict):
 def gallery_of(
     cameras: Iterable[Camera], version: ModelVersion, windows: Sequence[Window] | None = None
 ) -> GalleryRows:
-    """The committed features of these cameras' crops, within any of the windows (true time, both ends included).
+    """`gallery_rows` of these cameras."""
+    return gallery_rows({camera.pk: camera.clock_offset_s for camera in cameras}, version, windows)
 
-    Each camera's clock may be off: its windows are shifted by its offset, its times shifted back. `windows` None takes
-    every row. Raises StoreCorrupt for a damaged segment, BundleMismatch for one of another size.
+
+def gallery_rows(
+    offsets: Mapping[int, float], version: ModelVersion, windows: Sequence[Window] | None = None
+) -> GalleryRows:
+    """The committed features of some cameras' crops, within any of the windows (true time, both ends included).
+
+    `offsets` says by camera how many seconds its clock is off: its windows are shifted by them, its times shifted back.
+    `windows` None takes every row. Raises StoreCorrupt for a damaged segment, BundleMismatch for one of another size.
     """
-    offsets = {camera.pk: camera.clock_offset_s for camera in cameras}
     for attempt in range(READ_ATTEMPTS):
         paths = _paths(offsets, version, windows)
         try:
@@ -80,13 +86,6 @@ def gallery_counts(units: Iterable[Unit], version: ModelVersion | None) -> dict[
     for length in {len(unit.path) for unit in units}:
         _count_level({unit.path: counts[unit.pk] for unit in units if len(unit.path) == length}, version)
     return counts
-
-
-def unindexed_cameras(cameras: Iterable[Camera], version: ModelVersion) -> list[Camera]:
-    """The cameras some or all of whose crops have no features for this version, in the order given."""
-    cameras = list(cameras)
-    missing = pending_counts([camera.pk for camera in cameras], version)
-    return [camera for camera in cameras if camera.pk in missing]
 
 
 def index_progress(version: ModelVersion) -> dict[str, int]:

@@ -14,22 +14,34 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 from operator import or_
-from typing import Any
+from typing import Any, NamedTuple
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Q, QuerySet
 
-from citysearch.gallery.models import Crop, Segment
-from citysearch.gallery.queries import unindexed_cameras
+from citysearch.gallery.indexing import cameras_filter, pending_counts
+from citysearch.gallery.models import CameraCount, Crop, Segment
 from citysearch.research.models import ModelVersion
 from citysearch.searches.models import Search
-from units.models import Camera, CameraStatus, Unit
+from units.models import CameraStatus, Unit
 from units.queries import BadCondition, camera_ids, cameras_under, windows_of
 from units.tree import below
 
+LOOKED_AT = ("pk", "code", "name", "status", "clock_offset_s", "unit__path")
 Window = tuple[float, float]
 LISTED = 500
 CONDITIONS_AT_ONCE = 200  # SQLite refuses expressions that are nested too deeply
 FAR_FUTURE = 2.5e11  # seconds; the year 9892, near the last moment a datetime can hold
+
+
+class Looked(NamedTuple):
+    """What coverage asks of a camera; a city has too many of them to load whole."""
+
+    pk: int
+    code: str
+    name: str
+    status: str
+    clock_offset_s: float
+    unit_path: str
 
 
 def coverage_of(
@@ -45,7 +57,7 @@ def coverage_of(
 
     No statement names cameras one by one: a city has more of them than a statement may name.
     """
-    cameras = list(cameras_under(unit).select_related("unit").defer("unit__polygon"))
+    cameras = [Looked(*row) for row in cameras_under(unit).values_list(*LOOKED_AT)]
     if area is not None:
         inside = camera_ids(cameras_under(unit), area)
         cameras = [camera for camera in cameras if camera.pk in inside]
@@ -73,24 +85,35 @@ def windows_in(search: Search, unit: Unit) -> list[Window] | None:
 
 def indexed_ids(unit: Unit, version: ModelVersion) -> set[int]:
     """The cameras of the unit that have features of this version."""
-    return set(_segments(unit).filter(model_version=version).values_list("camera_id", flat=True).distinct())
+    return indexed_among(camera_ids(cameras_under(unit)), version)
 
 
-def _segments(unit: Unit) -> QuerySet[Segment]:
-    return Segment.objects.filter(below([unit.path], "camera__unit__path")).order_by()
+def indexed_among(cameras: Collection[int], version: ModelVersion) -> set[int]:
+    """Those of the cameras that have features of this version."""
+    return _segmented(cameras, model_version=version).intersection(cameras)
+
+
+def _segmented(cameras: Collection[int], **filters: Any) -> set[int]:
+    """The cameras of some segments: those of these cameras, and of others between them.
+
+    By the cameras' numbers and not by way of their units, for which SQLite would visit every segment of the city.
+    """
+    segments = Segment.objects.filter(**cameras_filter(cameras), **filters).order_by()
+    return set(segments.values_list("camera_id", flat=True).distinct())
 
 
 def _reasons(
     unit: Unit,
-    cameras: Sequence[Camera],
+    cameras: Sequence[Looked],
     permitted: set[int],
     version: ModelVersion,
     times: Callable[[Unit], Sequence[Window] | None],
 ) -> dict[int, str]:
     """{camera id: why it is skipped}; the first reason that holds, in the order of the module docstring."""
-    holding = _with_crops(unit)
-    indexed = indexed_ids(unit, version)
-    elsewhere = set(_segments(unit).values_list("camera_id", flat=True).distinct()) - indexed
+    inside = {camera.pk for camera in cameras}
+    holding = _with_crops(inside)
+    indexed = indexed_among(inside, version)
+    elsewhere = _segmented(inside) - indexed
     in_time = _in_time(unit, cameras, holding, times)
     checks = (
         ("no_permission", lambda pk: pk not in permitted),
@@ -103,20 +126,20 @@ def _reasons(
     return {pk: reason for pk, reason in found.items() if reason}
 
 
-def _marks(cameras: Sequence[Camera], version: ModelVersion) -> dict[int, str]:
-    partly = {camera.pk: "partly_indexed" for camera in unindexed_cameras(cameras, version)}
-    away = {camera.pk: str(camera.status) for camera in cameras if camera.status != CameraStatus.ONLINE}
+def _marks(cameras: Sequence[Looked], version: ModelVersion) -> dict[int, str]:
+    partly = dict.fromkeys(pending_counts([camera.pk for camera in cameras], version), "partly_indexed")
+    away = {camera.pk: camera.status for camera in cameras if camera.status != CameraStatus.ONLINE}
     return partly | away
 
 
-def _line(camera: Camera, reasons: dict[int, str], marks: dict[int, str]) -> dict[str, Any]:
+def _line(camera: Looked, reasons: dict[int, str], marks: dict[int, str]) -> dict[str, Any]:
     why = {"reason": reasons[camera.pk]} if camera.pk in reasons else {"mark": marks[camera.pk]}
     return {"id": camera.pk, "code": camera.code, "name": camera.name, **why}
 
 
-def _with_crops(unit: Unit) -> set[int]:
-    holding = Exists(Crop.objects.filter(camera=OuterRef("pk")))
-    return set(cameras_under(unit).filter(holding).order_by().values_list("pk", flat=True))
+def _with_crops(cameras: Collection[int]) -> set[int]:
+    counted = CameraCount.objects.filter(**cameras_filter(cameras), crops__gt=0)
+    return set(counted.values_list("camera_id", flat=True))
 
 
 def part_units(unit: Unit, paths: Iterable[str]) -> list[Unit]:
@@ -131,29 +154,30 @@ def part_cameras(unit: Unit, part: Unit, field: str = "unit") -> Q:
 
 
 def _in_time(
-    unit: Unit, cameras: Sequence[Camera], holding: set[int], times: Callable[[Unit], Sequence[Window] | None]
+    unit: Unit, cameras: Sequence[Looked], holding: set[int], times: Callable[[Unit], Sequence[Window] | None]
 ) -> set[int]:
     """The cameras with a crop in the times that are searched in their part."""
-    by_part: dict[str, set[Camera]] = defaultdict(set)
+    by_part: dict[str, set[Looked]] = defaultdict(set)
     length = len(unit.path) + Unit.steplen
     for camera in cameras:
         if camera.pk in holding:
-            by_part[camera.unit.path[:length]].add(camera)
+            by_part[camera.unit_path[:length]].add(camera)
     found: set[int] = set()
     for part in part_units(unit, by_part):
         here, windows = by_part[part.path], times(part)
-        rows = Crop.objects.filter(part_cameras(unit, part, "camera__unit")).order_by()
+        rows = Crop.objects.filter(**cameras_filter({camera.pk for camera in here})).order_by()
         found |= {camera.pk for camera in here} if windows is None else _with_crops_within(rows, here, windows)
     return found
 
 
-def _with_crops_within(crops: QuerySet[Crop], cameras: Collection[Camera], windows: Sequence[Window]) -> set[int]:
+def _with_crops_within(crops: QuerySet[Crop], cameras: Collection[Looked], windows: Sequence[Window]) -> set[int]:
     """Those of the cameras with one of the crops in any of the windows, each by its own clock."""
     found: set[int] = set()
+    wanted = {camera.pk for camera in cameras}
     for some in taken_within({camera.clock_offset_s for camera in cameras}, windows):
-        if len(found) == len(cameras):
+        if found == wanted:
             break
-        found |= set(crops.filter(some).values_list("camera_id", flat=True).distinct())
+        found |= wanted.intersection(crops.filter(some).values_list("camera_id", flat=True).distinct())
     return found
 
 

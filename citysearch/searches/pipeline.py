@@ -11,22 +11,22 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 import numpy as np
 from django.conf import settings
-from django.db import transaction
-from django.db.models import Count, Max, Q, QuerySet, Sum
+from django.db import connection, transaction
+from django.db.models import Count, Max, Q, QuerySet, Sum, UUIDField
 from django.utils import timezone
 from numpy.typing import NDArray
 
 from citysearch.engine import engine_of
 from citysearch.gallery.models import Crop
-from citysearch.gallery.queries import crops_locked, gallery_of
+from citysearch.gallery.queries import crops_locked, gallery_rows
 from citysearch.research.models import ModelVersion
 from citysearch.searches.access import searchable_cameras
-from citysearch.searches.coverage import coverage_of, indexed_ids, part_cameras, part_units, windows_in
+from citysearch.searches.coverage import coverage_of, indexed_among, indexed_ids, part_cameras, part_units, windows_in
 from citysearch.searches.models import Candidate, Search, SearchPart, Verdict
 from citysearch.searches.paths import path_of, sightings_of
 from citysearch.searches.photos import photos_load
@@ -47,7 +47,7 @@ Features = NDArray[np.floating[Any]]
 # their rows are in memory, and the large ones a few seconds where they come from the disk.
 BATCH_ROWS = 20_000
 LARGE_BATCH_ROWS = 1_000_000
-INSERTED_AT_ONCE = 1000
+MOVED_AT_ONCE = 1000
 
 
 class NotPermitted(ReidError):
@@ -63,6 +63,18 @@ class Found:
     hit: Hit
     cosine: float
     part_id: int
+
+
+class Row(NamedTuple):
+    """One candidate as it is stored, by the columns of its table."""
+
+    search_id: UUID
+    part_id: int
+    crop_id: int
+    distance: float
+    cosine: float
+    likelihood: float
+    sighting: int
 
 
 # ---------------------------------------------------------------------------------------------- prepare
@@ -149,15 +161,15 @@ def part_match(part_id: int) -> tuple[UUID, bool] | None:
 
 def _part_match(search: Search, part: SearchPart) -> None:
     started = time.perf_counter()
-    cameras = _part_cameras(search, part)
-    ranking = _ranked(search, part, cameras, query_of(search))
+    clocks = _part_clocks(search, part)
+    ranking = _ranked(search, part, clocks, query_of(search))
     if ranking is None:
         return
     ranking = _still_wanted(search, ranking)
-    found = _found(ranking, cameras, dict.fromkeys(ranking.ids.tolist(), part.pk))
-    sightings = sightings_of([row.hit for row in found], cameras, latest_verdicts(search))
+    found = _found(ranking, clocks, dict.fromkeys(ranking.ids.tolist(), part.pk))
+    sightings = sightings_of([row.hit for row in found], _cameras_of(found), latest_verdicts(search))
     part.seconds = time.perf_counter() - started
-    _part_store(part, len(cameras), ranking, _rows(search.pk, found, sightings))
+    _part_store(part, len(clocks), ranking, _rows(search.pk, found, sightings))
 
 
 def _still_wanted(search: Search, ranking: Ranking) -> Ranking:
@@ -171,7 +183,7 @@ def _still_wanted(search: Search, ranking: Ranking) -> Ranking:
     return replace(ranking, **columns)
 
 
-def _part_store(part: SearchPart, cameras: int, ranking: Ranking, rows: Sequence[Candidate]) -> None:
+def _part_store(part: SearchPart, cameras: int, ranking: Ranking, rows: Sequence[Row]) -> None:
     """The candidates and the part's `done` in one transaction; the locked search keeps counts of two workers right.
 
     Crops that were erased since they were ranked are left out.
@@ -184,33 +196,37 @@ def _part_store(part: SearchPart, cameras: int, ranking: Ranking, rows: Sequence
             done=True, cameras=cameras, crops=ranking.scanned, exact=ranking.exact, seconds=part.seconds
         ):
             return
-        kept = [row for row in rows if row.crop_id in alive]
-        Candidate.objects.bulk_create(kept, batch_size=INSERTED_AT_ONCE)
+        _candidates_add([row for row in rows if row.crop_id in alive])
         Search.objects.filter(pk=search.pk).update(counts=_counts(search.pk), attempts=0)
 
 
-def _part_cameras(search: Search, part: SearchPart) -> dict[int, Camera]:
-    """The cameras of a part that may be searched and are indexed, by id.
+def _part_clocks(search: Search, part: SearchPart) -> dict[int, float]:
+    """The clock offsets of the cameras of a part that may be searched and are indexed, by id.
 
     A closed search is scored again for whoever judges it now: his rights hold in all of its unit, while those of who
     started it may have ended, which must not take the hits from his colleagues.
     """
-    allowed = _cameras() if search.state in CLOSED else searchable_cameras(search.user)
-    own = part_cameras(search.unit, part.unit)
-    indexed = indexed_ids(part.unit, model_of(search))
+    allowed = Camera.objects.all() if search.state in CLOSED else searchable_cameras(search.user)
+    clocks = _clocks(allowed.filter(part_cameras(search.unit, part.unit)))
+    indexed = indexed_among(clocks, model_of(search))
     if search.area is not None:
         indexed &= camera_ids(cameras_under(part.unit), search.area)
-    return {camera.pk: camera for camera in allowed.filter(own) if camera.pk in indexed}
+    return {pk: offset for pk, offset in clocks.items() if pk in indexed}
+
+
+def _clocks(cameras: QuerySet[Camera]) -> dict[int, float]:
+    """By how many seconds each camera's clock is off; a unit has thousands of them, too many to load whole."""
+    return dict(cameras.order_by().values_list("pk", "clock_offset_s"))
 
 
 def _ranked(
-    search: Search, part: SearchPart, cameras: Mapping[int, Camera], query: NDArray[np.float32]
+    search: Search, part: SearchPart, clocks: Mapping[int, float], query: NDArray[np.float32]
 ) -> Ranking | None:
     """The part's rows in order of distance, batch by batch; None when the search was cancelled on the way."""
     from reid_engine.ranking import EXHAUSTIVE_ROWS, merge
 
     engine = engine_of(model_of(search))
-    rows = gallery_of(list(cameras.values()), model_of(search), windows_in(search, part.unit))
+    rows = gallery_rows(clocks, model_of(search), windows_in(search, part.unit))
     among = search.coverage.get("crops")
     size = BATCH_ROWS if len(rows.ids) <= EXHAUSTIVE_ROWS else LARGE_BATCH_ROWS
     done: list[Ranking] = []
@@ -243,17 +259,17 @@ def query_of(search: Search) -> NDArray[np.float32]:
     return np.frombuffer(bytes(search.features or b""), dtype=np.float32)
 
 
-def _found(ranking: Ranking, cameras: Mapping[int, Camera], parts: Mapping[int, int]) -> list[Found]:
-    """Ranked rows with camera, true time and the part they are of (`parts` by crop id).
+def _found(ranking: Ranking, clocks: Mapping[int, float], parts: Mapping[int, int]) -> list[Found]:
+    """Ranked rows with camera, true time (`clocks` by camera) and the part they are of (`parts` by crop id).
 
     A crop that was erased meanwhile, or moved away, is left out.
     """
     crops = {
-        pk: (camera, captured.timestamp() - cameras[camera].clock_offset_s)
+        pk: (camera, captured.timestamp() - clocks[camera])
         for pk, camera, captured in Crop.objects.filter(pk__in=ranking.ids.tolist())
         .order_by()
         .values_list("pk", "camera_id", "captured_at")
-        if camera in cameras
+        if camera in clocks
     }
     figures = (ranking.distances.tolist(), ranking.likelihoods.tolist(), ranking.cosine.tolist())
     return [
@@ -263,20 +279,21 @@ def _found(ranking: Ranking, cameras: Mapping[int, Camera], parts: Mapping[int, 
     ]
 
 
-def _rows(pk: UUID, found: Iterable[Found], sightings: Iterable[Sighting]) -> list[Candidate]:
+def _rows(pk: UUID, found: Iterable[Found], sightings: Iterable[Sighting]) -> list[Row]:
     sighting_of = {crop: sighting.id for sighting in sightings for crop in sighting.crop_ids}
     return [
-        Candidate(
-            search_id=pk,
-            part_id=row.part_id,
-            crop_id=row.hit.crop_id,
-            distance=row.hit.distance,
-            cosine=row.cosine,
-            likelihood=row.hit.likelihood,
-            sighting=sighting_of[row.hit.crop_id],
-        )
-        for row in found
+        Row(pk, of.part_id, of.hit.crop_id, of.hit.distance, of.cosine, of.hit.likelihood, sighting_of[of.hit.crop_id])
+        for of in found
     ]
+
+
+def _candidates_add(rows: Sequence[Row]) -> None:
+    """Store candidates as they are: through objects of the model thousands of them take ten times as long."""
+    table, columns = connection.ops.quote_name(Candidate._meta.db_table), ", ".join(Row._fields)
+    insert = f"INSERT INTO {table} ({columns}) VALUES ({', '.join(['%s'] * len(Row._fields))})"
+    search = {pk: UUIDField().get_db_prep_save(pk, connection) for pk in {row.search_id for row in rows}}
+    with connection.cursor() as cursor:
+        cursor.executemany(insert, [(search[row.search_id], *row[1:]) for row in rows])
 
 
 # ---------------------------------------------------------------------------------------------- close
@@ -350,7 +367,7 @@ def _sightings_store(search: Search, kept: Sequence[Hit], sightings: Sequence[Si
         for crop in sighting.crop_ids
         if crop in stored and stored[crop][1] != sighting.id
     ]
-    Candidate.objects.bulk_update(moved, ["sighting"], batch_size=INSERTED_AT_ONCE)
+    Candidate.objects.bulk_update(moved, ["sighting"], batch_size=MOVED_AT_ONCE)
 
 
 def _timings(search: Search, now: Any) -> dict[str, float]:
@@ -378,30 +395,30 @@ def search_rescore(pk: UUID) -> bool:
     if search.features is None:
         return not _redraw(search, newest) or newest_verdict(search.pk) > newest
     verdicts = latest_verdicts(search)
-    found, cameras = _rescored(search, verdicts)
+    found = _rescored(search, verdicts)
+    cameras = _cameras_of(found)
     sightings = sightings_of([row.hit for row in found], cameras, verdicts)
     path = path_of(sightings, cameras, search.photos.all())
     stored = _rescored_store(search, newest, _rows(pk, found, sightings), path)
     return not stored or newest_verdict(search.pk) > newest
 
 
-def _rescored(search: Search, verdicts: Mapping[int, Said]) -> tuple[list[Found], dict[int, Camera]]:
+def _rescored(search: Search, verdicts: Mapping[int, Said]) -> list[Found]:
     from reid_engine.ranking import merge
 
     query = _moved_query(search, verdicts)
     rankings: list[Ranking] = []
-    cameras: dict[int, Camera] = {}
+    clocks: dict[int, float] = {}
     parts: dict[int, int] = {}
     for part in search.parts.filter(done=True).select_related("unit").defer("unit__polygon"):
-        here = _part_cameras(search, part)
+        here = _part_clocks(search, part)
         ranking = _ranked(search, part, here, query)
         if ranking is not None:
             rankings.append(ranking)
-            cameras |= here
+            clocks |= here
             parts |= dict.fromkeys(ranking.ids.tolist(), part.pk)
-    kept = _found(merge(rankings, settings.SEARCH_LIMIT), cameras, parts)
-    judged = _judged_beyond(search, kept, verdicts, query)
-    return kept + judged, cameras | _cameras_by_id(row.hit.camera_id for row in judged)
+    kept = _found(merge(rankings, settings.SEARCH_LIMIT), clocks, parts)
+    return kept + _judged_beyond(search, kept, verdicts, query)
 
 
 def _judged_beyond(
@@ -410,11 +427,11 @@ def _judged_beyond(
     """Crops with a verdict that the new ranking would drop at the limit: they stay, scored like all others."""
     parts = dict(search.candidates.filter(crop__in=verdicts).values_list("crop_id", "part_id"))
     lost = parts.keys() - {row.hit.crop_id for row in kept}
-    ids, features, cameras = _features_of(search, lost)
+    ids, features, clocks = _features_of(search, lost)
     if not len(ids):
         return []
     ranking = engine_of(model_of(search)).rank(query, features, ids, len(ids), search.coverage.get("crops"))
-    return _found(ranking, cameras, parts)
+    return _found(ranking, clocks, parts)
 
 
 def _moved_query(search: Search, verdicts: Mapping[int, Said]) -> NDArray[np.float32]:
@@ -427,18 +444,18 @@ def _moved_query(search: Search, verdicts: Mapping[int, Said]) -> NDArray[np.flo
     return rescore(query, confirmed, rejected)
 
 
-def _features_of(search: Search, crops: Iterable[int]) -> tuple[NDArray[np.int64], Features, dict[int, Camera]]:
-    """Ids (n,), features (n, D) and cameras of those crops that are indexed by the search's model version."""
+def _features_of(search: Search, crops: Iterable[int]) -> tuple[NDArray[np.int64], Features, dict[int, float]]:
+    """Ids (n,), features (n, D) and cameras' clocks of those crops that the search's model version has indexed."""
     wanted = list(crops)
-    cameras = _cameras_by_id(Crop.objects.filter(pk__in=wanted).order_by().values_list("camera_id", flat=True))
-    if not cameras:
+    clocks = _clocks(Camera.objects.filter(crops__in=wanted))
+    if not clocks:
         return np.empty(0, np.int64), np.empty((0, model_of(search).dim), np.float16), {}
-    rows = gallery_of(list(cameras.values()), model_of(search), None)
+    rows = gallery_rows(clocks, model_of(search), None)
     chosen = np.flatnonzero(np.isin(rows.ids, np.array(wanted, dtype=np.int64)))
-    return rows.ids[chosen], rows.features[chosen], cameras
+    return rows.ids[chosen], rows.features[chosen], clocks
 
 
-def _rescored_store(search: Search, newest: int, rows: Sequence[Candidate], path: dict[str, Any]) -> bool:
+def _rescored_store(search: Search, newest: int, rows: Sequence[Row], path: dict[str, Any]) -> bool:
     """The new ranking and path instead of the old ones, unless a later verdict's are stored already.
 
     False when a crop of theirs was erased meanwhile: nothing is stored.
@@ -450,7 +467,7 @@ def _rescored_store(search: Search, newest: int, rows: Sequence[Candidate], path
         if not behind.update(scored_verdict=newest, trajectory=path, attempts=0, error=None):
             return True
         search.candidates.all().delete()
-        Candidate.objects.bulk_create(rows, batch_size=INSERTED_AT_ONCE)
+        _candidates_add(rows)
         Search.objects.filter(pk=search.pk).update(counts=_counts(search.pk))
     return True
 
@@ -513,13 +530,12 @@ def _counts(pk: UUID) -> dict[str, Any]:
     return parts | found | {"exact": exact}
 
 
-def _cameras() -> QuerySet[Camera]:
-    """Cameras with their unit, without its area: a search asks for thousands of them and draws none."""
-    return Camera.objects.select_related("unit").defer("unit__polygon")
+def _cameras_of(found: Iterable[Found]) -> dict[int, Camera]:
+    return _cameras_by_id(row.hit.camera_id for row in found)
 
 
 def _cameras_by_id(ids: Iterable[int]) -> dict[int, Camera]:
-    return {camera.pk: camera for camera in _cameras().filter(pk__in=set(ids))}
+    return Camera.objects.in_bulk(set(ids))
 
 
 @contextmanager

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple
 
-from django.db.models import Count, Q
+from django.db.models import Count
 
-from citysearch.gallery.models import Crop
+from citysearch.gallery.indexing import cameras_filter
+from citysearch.gallery.models import CameraCount, Crop
 from citysearch.searches.areas import Area
-from citysearch.searches.coverage import Window, part_cameras, part_units, taken_within, windows_in
+from citysearch.searches.coverage import Window, part_units, taken_within, windows_in
 from citysearch.searches.models import Search
 from citysearch.searches.paths import local_time
 from units.models import Unit
@@ -55,24 +58,24 @@ def crops_in(scope: Scope, cameras: set[int]) -> int:
     """Crops of the cameras in the searched times of their part, each by its camera's own clock."""
     fields = {"period_from": scope.period[0], "period_to": scope.period[1], "conditions": list(scope.conditions)}
     times = partial(windows_in, Search(unit=scope.unit, **fields))
-    offsets: dict[str, set[float]] = {}
+    parts: dict[str, dict[int, float]] = defaultdict(dict)
     rows = cameras_under(scope.unit).order_by().values_list("pk", "unit__path", "clock_offset_s")
     for pk, path, offset in rows:
         if pk in cameras:
-            offsets.setdefault(path[: len(scope.unit.path) + Unit.steplen], set()).add(offset)
-    return sum(
-        _crops_of_part(scope.unit, part, cameras, offsets[part.path], times(part))
-        for part in part_units(scope.unit, offsets)
-    )
+            parts[path[: len(scope.unit.path) + Unit.steplen]][pk] = offset
+    return sum(_crops_of_part(parts[part.path], times(part)) for part in part_units(scope.unit, parts))
 
 
-def _crops_of_part(
-    unit: Unit, part: Unit, cameras: set[int], offsets: set[float], windows: Sequence[Window] | None
-) -> int:
-    crops = Crop.objects.filter(part_cameras(unit, part, "camera__unit")).order_by()
-    conditions = [Q()] if windows is None else taken_within(offsets, windows)
-    counted = (crops.filter(some).values_list("camera_id").annotate(n=Count("pk")) for some in conditions)
-    return sum(n for rows in counted for camera, n in rows if camera in cameras)
+def _crops_of_part(offsets: Mapping[int, float], windows: Sequence[Window] | None) -> int:
+    """Crops of the cameras, given with their clock offsets; without windows they are counted already."""
+    near = cameras_filter(offsets)
+    if windows is None:
+        counted = CameraCount.objects.filter(**near).values_list("camera_id", "crops")
+        return sum(n for camera, n in counted if camera in offsets)
+    crops = Crop.objects.filter(**near).order_by()
+    some = (crops.filter(part) for part in taken_within(set(offsets.values()), windows))
+    found = chain.from_iterable(rows.values_list("camera_id").annotate(n=Count("pk")) for rows in some)
+    return sum(n for camera, n in found if camera in offsets)
 
 
 def _dated(window: Window) -> dict[str, str | None]:

@@ -50,6 +50,9 @@ ERROR_WORDS = {
     "empty_gallery": _(
         "No camera of this unit has an indexed crop any more. Import and index crops, then run it again."
     ),
+    "too_many_files": _(
+        "Too many feature files at once. Raise the worker's limit of open files (ulimit -n) and restart it."
+    ),
     "store_corrupt": _("Stored features are damaged. Run manage.py verify_store; it names the cameras to index again."),
     "bad_photo": _("A stored photo can no longer be read. Start the search again from the photo."),
     "no_permission": _("Your right to search this unit has ended."),

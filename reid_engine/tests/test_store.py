@@ -247,3 +247,29 @@ def test_gathering_equals_looking_at_every_row(
     assert dict(zip(ids.tolist(), seen_at.tolist(), strict=True)) == expected
     assert len(ids) == len(expected)
     assert np.array(features).tolist() == [[id_ % 100] * features.shape[1] for id_ in ids.tolist()]
+
+
+FEW_FILES = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from reid_engine.errors import TooManyFiles
+from reid_engine.store import SegmentStore, gather
+resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+store = SegmentStore(Path(sys.argv[1]))
+one = np.array([1]), np.array([2.0]), np.ones((1, 4), np.float16)
+paths = [store.write("model", camera, *one).path for camera in range(60)]
+assert len(gather(store, paths[:20])[0]) == 20
+try:
+    gather(store, paths)
+except TooManyFiles as error:
+    print(error)
+assert len(gather(store, paths[40:])[0]) == 20
+"""
+
+
+def test_more_segments_than_files_may_be_open_are_no_damage(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FEW_FILES, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "40 at most" in done.stdout and "ulimit -n" in done.stdout

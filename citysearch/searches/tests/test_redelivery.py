@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from citysearch.searches import pipeline, services, tasks
-from citysearch.searches.models import Candidate, Search, SearchPart
+from citysearch.searches.models import Search, SearchPart
 from citysearch.searches.tests import cast
 from citysearch.searches.tests.cast import Queue, let_time_pass, outcome
 from units.models import Unit
@@ -75,7 +75,7 @@ def test_a_part_is_done_exactly_when_its_candidates_are_there(
         raise RuntimeError("the database went away")
 
     parts = pipeline.search_prepare(queued.pk)
-    monkeypatch.setattr(Candidate.objects, "bulk_create", broken)
+    monkeypatch.setattr(pipeline, "_candidates_add", broken)
     with pytest.raises(RuntimeError):
         pipeline.part_match(parts[0])
     assert not SearchPart.objects.get(pk=parts[0]).done and not queued.candidates.exists()
