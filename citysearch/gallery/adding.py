@@ -23,7 +23,7 @@ from units.models import Camera
 
 log = logging.getLogger(__name__)
 
-BATCH = 256
+BATCH = 1024
 BATCH_BYTES = 64 * 1024 * 1024
 SIDE_MAX = 20_000
 PERSON_MAX = 2**31 - 1
@@ -175,7 +175,7 @@ def _draft(key: Key, arrival: tuple[Camera, CropItem], row: GalleryImport | None
     return Crop(
         camera=camera,
         sha256=key[1],
-        image=files.picture_write(camera.pk, item.data),
+        image=files.picture_write(camera.pk, item.data, key[1]),
         source_name=clean_text(item.source_name, 300),
         captured_at=aware(item.captured_at),
         width=width,
