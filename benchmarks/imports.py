@@ -35,8 +35,8 @@ def measure(quick: bool, rows: int | None = None) -> Figure:
         ceiling_is="copying the same files, flushed",
         text=(
             f"A CSV manifest of JPEG files of {size.cameras} cameras and an .npy of their features. Every picture is "
-            "read, hashed, fully decoded as a check, written under a name of its own and committed 1,024 at a time with "
-            "its row; features go from the mapped file into segments. The rest of the distance to the copy is the "
+            "read, hashed, fully decoded as a check, written under a name of its own and committed 1,024 at a time with"
+            " its row; features go from the mapped file into segments. The rest of the distance to the copy is the "
             "check of the pictures, a flush of the file system for each batch and the rows of the database."
         ),
         details=found,

@@ -56,9 +56,9 @@ def picture_write(camera_id: int, data: bytes, sha256: str) -> str:
         try:
             _write_all(partial, data)
         except FileNotFoundError:
-            os.makedirs(directory, exist_ok=True)
+            Path(directory).mkdir(parents=True, exist_ok=True)
             _write_all(partial, data)
-        os.replace(partial, f"{directory}/{name}")
+        Path(partial).replace(f"{directory}/{name}")
     return f"{folder}/{name}"
 
 
@@ -162,7 +162,7 @@ def _nothing_left_of(partial: str) -> Iterator[None]:
         yield
     except BaseException:
         with suppress(OSError):
-            os.unlink(partial)
+            Path(partial).unlink()
         raise
 
 

@@ -1,6 +1,6 @@
 """Writes of the gallery: crops in, features beside them, crops out again.
 
-The order everywhere: files first, then the rows that name them, in transactions of a few hundred. Whatever kills a
+The order everywhere: files first, then the rows that name them, in transactions of a thousand at most. Whatever kills a
 writer, a row names a whole file, and running the same thing again goes on where it stopped.
 """
 
@@ -97,7 +97,7 @@ def crops_add_bulk(
     """Add many crops of one camera; the bytes are kept exactly as they came (they are evidence).
 
     A broken picture is an outcome with a reason, a known one (same bytes, same camera) stays as it is. Committed
-    every few hundred; raises DiskFull with what was committed kept. Nothing is indexed: see `index_request`.
+    every thousand at most; raises DiskFull with what was committed kept. Nothing is indexed: see `index_request`.
     """
     outcomes: list[Outcome] = []
     for batch in batches((camera, item) for item in items):
