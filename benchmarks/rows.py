@@ -20,9 +20,10 @@ MODULES = {
     "k": "page",
     "l": "path",
     "growth": "growth",
+    "workers": "workers",
 }
 # Built around a whole made city with a database, in a process of its own.
-IN_A_CITY = ("g", "i", "j", "k")
+IN_A_CITY = ("g", "i", "j", "k", "workers")
 # Needs what not every machine has: not part of `all`.
 APART = {"gpu": "gpu"}
 
