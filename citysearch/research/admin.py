@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
@@ -87,15 +88,7 @@ class ModelVersionAdmin(admin.ModelAdmin):
 
     @admin.action(description=_("Activate the chosen model version"), permissions=["activate"])
     def activate(self, request: HttpRequest, chosen: QuerySet[ModelVersion]) -> None:
-        version = self._single(request, chosen)
-        if version is None:
-            return
-        try:
-            services.model_activate(version)
-        except (ServiceError, ReidError) as error:
-            self.message_user(request, str(error), messages.ERROR)
-        else:
-            self.message_user(request, gettext("Active now: %(name)s.") % {"name": version.name}, messages.SUCCESS)
+        self._do(request, chosen, services.model_activate, gettext("Active now: %(name)s."))
 
     @admin.action(description=_("Index the gallery with the chosen model version"), permissions=["activate"])
     def index(self, request: HttpRequest, chosen: QuerySet[ModelVersion]) -> None:
@@ -111,16 +104,8 @@ class ModelVersionAdmin(admin.ModelAdmin):
 
     @admin.action(description=_("Stop indexing with the chosen model version"), permissions=["activate"])
     def stop(self, request: HttpRequest, chosen: QuerySet[ModelVersion]) -> None:
-        version = self._single(request, chosen)
-        if version is None:
-            return
-        try:
-            services.model_stop(version)
-        except ServiceError as error:
-            self.message_user(request, error.message, messages.ERROR)
-        else:
-            text = gettext("Indexing with %(name)s stops. The features it has are kept; index again to go on.")
-            self.message_user(request, text % {"name": version.name}, messages.SUCCESS)
+        words = gettext("Indexing with %(name)s stops. The features it has are kept; index again to go on.")
+        self._do(request, chosen, services.model_stop, words)
 
     @admin.action(description=_("Compare the two chosen model versions"), permissions=["activate"])
     def compare(self, request: HttpRequest, chosen: QuerySet[ModelVersion]) -> HttpResponse | None:
@@ -129,6 +114,24 @@ class ModelVersionAdmin(admin.ModelAdmin):
             self.message_user(request, gettext("Choose exactly two model versions."), messages.ERROR)
             return None
         return redirect(reverse("admin:gallery_modelcomparison_add") + "?first={}&second={}".format(*pair))
+
+    def _do(
+        self,
+        request: HttpRequest,
+        chosen: QuerySet[ModelVersion],
+        service: Callable[[ModelVersion], object],
+        words: str,
+    ) -> None:
+        """Have a service do something with the one version that was chosen, and say what became of it."""
+        version = self._single(request, chosen)
+        if version is None:
+            return
+        try:
+            service(version)
+        except (ServiceError, ReidError) as error:
+            self.message_user(request, str(error), messages.ERROR)
+        else:
+            self.message_user(request, words % {"name": version.name}, messages.SUCCESS)
 
     def _index(self, request: HttpRequest, version: ModelVersion, activate: bool) -> None:
         services.model_index(version, activate)
