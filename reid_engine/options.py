@@ -37,7 +37,7 @@ HELP = {
     "name": _("name of the bundle"),
     "backbone": _("the network before diff attention"),
     "strategy": _("train backbone and diff attention together, or the module alone on frozen features"),
-    "init": _("weights to start from: a file (.onnx, .pt, .reid), or imagenet"),
+    "init": _("weights to start from: a file (.onnx, .pt, .reid), imagenet, or none for random ones"),
     "epochs": _("passes over the crops"),
     "height": _("pixels"),
     "width": _("pixels"),
@@ -180,13 +180,20 @@ def table_given(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_paths(config: TrainConfig) -> TrainConfig:
-    """The config, when its data and initial weights are there. Raises BadConfig before an hour is lost."""
+    """The config, when its data and initial weights are there. Raises BadConfig before an hour is lost.
+
+    A backbone that has ImageNet weights starts from random ones only where init says "none", which becomes "".
+    """
     if not place_of(config.data).exists():
         raise BadConfig(_("--data %(data)s: there is no such folder or file"), data=config.data, option="data")
+    if config.init == "none":
+        return dataclasses.replace(config, init="")
+    if not config.init and config.backbone in training.FROM_IMAGENET:
+        told = _("%(backbone)s needs --init: imagenet, a file of weights, or none for random weights")
+        raise BadConfig(told, backbone=config.backbone, option="init")
     if config.init not in ("", "imagenet") and not Path(config.init).is_file():
-        raise BadConfig(
-            _("--init %(init)s: there is no such file; a file's path, or imagenet"), init=config.init, option="init"
-        )
+        text = _("--init %(init)s: there is no such file; a file's path, imagenet, or none")
+        raise BadConfig(text, init=config.init, option="init")
     return config
 
 

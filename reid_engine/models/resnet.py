@@ -47,14 +47,17 @@ class BagTricks(Staged):
             state = ResNet50_Weights.IMAGENET1K_V1.get_state_dict(progress=False)
         except Exception as error:  # urllib, OS and checksum errors alike
             text = _(
-                "the ImageNet weights of ResNet-50 could not be downloaded (%(error)s); give a file as init, or none"
+                "the ImageNet weights of ResNet-50 could not be downloaded (%(error)s); fetch %(url)s where there is a "
+                "network and give --init THAT FILE, or --init none for random weights"
             )
-            raise BadConfig(text, error=error, option="init") from error
+            raise BadConfig(text, error=error, url=ResNet50_Weights.IMAGENET1K_V1.url, option="init") from error
         self.load_state_dict({name: value for name, value in state.items() if not name.startswith("fc.")}, strict=False)
 
 
 class AGW(BagTricks):
     """BagTricks with non-local blocks after layer2[2, 3] and layer3[3, 4, 5], and GeM pooling."""
+
+    ADDED = ("non_local.", "pool.")  # what no weights of ResNet-50 hold
 
     def __init__(self) -> None:
         super().__init__()

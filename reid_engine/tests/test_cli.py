@@ -89,6 +89,16 @@ def test_initial_weights_that_are_not_there_are_refused_before_training(tmp_path
         check_paths(parsed(f"--data {tmp_path} --out o --init gone.onnx"))
 
 
+def test_random_weights_are_taken_only_where_told_to(tmp_path: Path) -> None:
+    line = f"--data {tmp_path} --out o --backbone"
+    for backbone in ("bagtricks", "agw", "mobilenetv2"):
+        with pytest.raises(BadConfig, match=f"{backbone} needs --init: imagenet, a file of weights, or none"):
+            check_paths(parsed(f"{line} {backbone}"))
+        assert check_paths(parsed(f"{line} {backbone} --init none")).init == ""
+        assert check_paths(parsed(f"{line} {backbone} --init imagenet")).init == "imagenet"
+    assert check_paths(parsed(f"{line} osnet_x0_25")).init == ""
+
+
 @pytest.mark.parametrize(
     "line",
     [

