@@ -216,7 +216,7 @@ def _nothing(search: Search, run: dict[str, Any], user: User) -> dict[str, Any]:
         return {"nothing": False}
     best = search.candidates.aggregate(best=Max("likelihood"))["best"]
     if best is not None and best >= FLOOR:
-        return {"nothing": False, "best": best, **_doubts(search, best)}
+        return {"nothing": False, "best": best, **_doubts(search)}
     return {
         "nothing": True,
         "best": best,
@@ -227,13 +227,13 @@ def _nothing(search: Search, run: dict[str, Any], user: User) -> dict[str, Any]:
     }
 
 
-def _doubts(search: Search, best: float) -> dict[str, Any]:
-    """Whether the best hit is weaker than nearly all best hits of people who are there, and how telling that is."""
+def _doubts(search: Search) -> dict[str, Any]:
+    """Whether the person looks more absent than nearly all people who are there, and how telling that is."""
     figures = search.model_version.metrics if search.model_version else {}
-    below, found = figures.get("absent_below"), figures.get("absent_found")
-    if below is None or found is None or best >= below:
+    above, found = figures.get("absent_above"), figures.get("absent_found")
+    if above is None or found is None or search.absence is None or search.absence <= above:
         return {"doubtful": False}
-    return {"doubtful": True, "absent_below": below, "absent_found": round(100 * found)}
+    return {"doubtful": True, "absent_found": round(100 * found)}
 
 
 def evidence_page(user: User, search: Search) -> dict[str, Any]:

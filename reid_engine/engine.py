@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from reid_engine import bundle
+from reid_engine.absence import absence
 from reid_engine.augment import normalise, pixels
 from reid_engine.bundle import Bundle
 from reid_engine.calibration import Calibration, Curve, Situated, Situation, strangeness
@@ -108,6 +109,13 @@ class Engine:
         if self._strangers is None:
             return None
         return Situation(rows, float(strangeness(query[None], self._strangers)[0]))
+
+    def absence(self, query: NDArray[np.float32], hits: NDArray[np.floating]) -> float | None:
+        """How much speaks for the person of this query (D,) not being there: hits (N, D), the best first; see absence.
+
+        None where there is no hit, or the bundle knows no strangers.
+        """
+        return None if self._strangers is None else absence(query, hits, self._strangers)
 
     def explain(self, photo: Image.Image, crop: Image.Image) -> Explanation:
         """Which regions of the photo and of the crop carried the distance between them; see explain.explain."""

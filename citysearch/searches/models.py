@@ -63,6 +63,9 @@ class Search(models.Model):
     )
     coverage = models.JSONField(_("coverage"), default=dict, help_text=_("searched and skipped cameras, and why"))
     timings = models.JSONField(_("timings"), default=dict, help_text=_("seconds per stage"))
+    absence = models.FloatField(
+        null=True, editable=False, help_text=_("How far the best hit is, as a share of how far strangers are.")
+    )
     trajectory = models.JSONField(null=True, editable=False)
     error = models.JSONField(_("error"), null=True, help_text=_("code, stage, message"))
     created_at = models.DateTimeField(_("created"), auto_now_add=True)

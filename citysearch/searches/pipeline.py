@@ -32,6 +32,7 @@ from citysearch.searches.paths import path_of, sightings_of
 from citysearch.searches.photos import photos_load
 from citysearch.searches.preview import Scope, crops_in
 from citysearch.searches.states import CLOSED, Stage, State, search_beat, search_move, search_take
+from reid_engine.absence import LOOKED_AT
 from reid_engine.contracts import Hit, Ranking, Sighting
 from reid_engine.contracts import Verdict as Said
 from reid_engine.errors import BundleMismatch, EmptyGallery, ReidError
@@ -308,8 +309,9 @@ def search_close(pk: UUID) -> bool:
     search_beat(pk, stage=Stage.PATH)
     hits, cameras = _stored_hits(search, settings.SEARCH_LIMIT)
     sightings = sightings_of(hits, cameras, latest_verdicts(search))
-    path = path_of(sightings, cameras, search.photos.all())
-    if not _closed(search, hits, sightings, path, time.perf_counter() - started):
+    search.trajectory = path_of(sightings, cameras, search.photos.all())
+    search.absence = _absence(search, query_of(search), [hit.crop_id for hit in hits])
+    if not _closed(search, hits, sightings, time.perf_counter() - started):
         return search_close(pk)
     return newest_verdict(search.pk) > search.scored_verdict
 
@@ -331,16 +333,26 @@ def _all_parts_done(search: Search) -> bool:
     return bool(parts) and all(parts)
 
 
-def _closed(
-    search: Search, kept: Sequence[Hit], sightings: Sequence[Sighting], path: dict[str, Any], seconds: float
-) -> bool:
-    """Store the end of the search, once; False when a crop was erased meanwhile, which the path must not name."""
+def _absence(search: Search, query: NDArray[np.float32], crops: Sequence[int]) -> float | None:
+    """How much speaks for the person not being among the crops searched; `crops` are the hits, the nearest first."""
+    place = {crop: at for at, crop in enumerate(crops[:LOOKED_AT])}
+    ids, features, _cameras = _features_of(search, place)
+    order = np.argsort(np.array([place[crop] for crop in ids.tolist()], np.int64))
+    return engine_of(model_of(search)).absence(query, features[order])
+
+
+def _closed(search: Search, kept: Sequence[Hit], sightings: Sequence[Sighting], seconds: float) -> bool:
+    """Store the end of the search with its path, once.
+
+    False when a crop was erased meanwhile, which the path must not name.
+    """
     state = State.CANCELLED if search.cancel_requested else State.DONE
     stage = search.stage if search.cancel_requested else Stage.DONE
     with transaction.atomic():
         if not _all_there(hit.crop_id for hit in kept):
             return False
-        if not search_move(search.pk, (State.RUNNING,), state=state, stage=stage, trajectory=path, error=None):
+        found = {"trajectory": search.trajectory, "absence": search.absence}
+        if not search_move(search.pk, (State.RUNNING,), state=state, stage=stage, error=None, **found):
             return True
         _sightings_store(search, kept, sightings)
         now = timezone.now()
@@ -395,18 +407,19 @@ def search_rescore(pk: UUID) -> bool:
     if search.features is None:
         return not _redraw(search, newest) or newest_verdict(search.pk) > newest
     verdicts = latest_verdicts(search)
-    found = _rescored(search, verdicts)
+    query = _moved_query(search, verdicts)
+    found = _rescored(search, verdicts, query)
     cameras = _cameras_of(found)
     sightings = sightings_of([row.hit for row in found], cameras, verdicts)
-    path = path_of(sightings, cameras, search.photos.all())
-    stored = _rescored_store(search, newest, _rows(pk, found, sightings), path)
+    search.trajectory = path_of(sightings, cameras, search.photos.all())
+    search.absence = _absence(search, query, [row.hit.crop_id for row in found])
+    stored = _rescored_store(search, newest, _rows(pk, found, sightings))
     return not stored or newest_verdict(search.pk) > newest
 
 
-def _rescored(search: Search, verdicts: Mapping[int, Said]) -> list[Found]:
+def _rescored(search: Search, verdicts: Mapping[int, Said], query: NDArray[np.float32]) -> list[Found]:
     from reid_engine.ranking import merge
 
-    query = _moved_query(search, verdicts)
     rankings: list[Ranking] = []
     clocks: dict[int, float] = {}
     parts: dict[int, int] = {}
@@ -455,8 +468,8 @@ def _features_of(search: Search, crops: Iterable[int]) -> tuple[NDArray[np.int64
     return rows.ids[chosen], rows.features[chosen], clocks
 
 
-def _rescored_store(search: Search, newest: int, rows: Sequence[Row], path: dict[str, Any]) -> bool:
-    """The new ranking and path instead of the old ones, unless a later verdict's are stored already.
+def _rescored_store(search: Search, newest: int, rows: Sequence[Row]) -> bool:
+    """The new ranking and the search's new path instead of the old ones, unless a later verdict's are stored already.
 
     False when a crop of theirs was erased meanwhile: nothing is stored.
     """
@@ -464,7 +477,8 @@ def _rescored_store(search: Search, newest: int, rows: Sequence[Row], path: dict
         if not _all_there(row.crop_id for row in rows):
             return False
         behind = Search.objects.filter(pk=search.pk, scored_verdict__lt=newest)
-        if not behind.update(scored_verdict=newest, trajectory=path, attempts=0, error=None):
+        new = {"trajectory": search.trajectory, "absence": search.absence}
+        if not behind.update(scored_verdict=newest, attempts=0, error=None, **new):
             return True
         search.candidates.all().delete()
         _candidates_add(rows)

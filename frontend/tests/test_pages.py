@@ -174,10 +174,13 @@ def test_a_best_hit_as_weak_as_those_of_absent_people_is_called_so(
 
     client.force_login(operator)
     assert "Perhaps not in this gallery" not in text(status_of(client, finished))
-    ModelVersion.objects.update(metrics={"absent_below": 0.999999, "absent_found": 0.756})
+    ModelVersion.objects.update(metrics={"absent_above": 0.9, "absent_found": 0.756})
     finished.candidates.update(likelihood=0.4)
+    Search.objects.update(absence=0.9)
+    assert "Perhaps not in this gallery" not in text(status_of(client, finished))
+    Search.objects.update(absence=0.95)
     said = text(status_of(client, finished))
-    assert "no hit is likelier than 40%" in said and "and 76 of 100 who were not" in said
+    assert "even the best hit (40%)" in said and "and for 76 of 100 who were not" in said
 
 
 def test_a_finished_search_is_not_sent_again_until_somebody_judges(

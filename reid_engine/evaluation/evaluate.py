@@ -27,8 +27,8 @@ from .hits import Halving, halved, halvings
 from .likelihoods import SEEN_FROM, Believed, Said, by_situation, cross_fitted
 from .metrics import Figures, Identities, Scores, figures, gathered, intervals, paired_intervals, score
 from .names import BY_SITUATION, DIFF_ATTENTION, PLAIN_COSINE, RERANKED
-from .observe import Observed, joined, observe
-from .openset import OpenSet, open_set, open_set_by_situation
+from .observe import Bools, Observed, joined, observe
+from .openset import OpenSet, absences, open_set, open_set_by_absence
 from .rerank import rerank
 
 KEPT_CELLS = 16_000_000
@@ -50,6 +50,8 @@ class Ranker(Protocol):
     def rank(self, query: NDArray[np.float32], features: Float16s, ids: NDArray[np.int64], limit: int) -> Ranking: ...
 
     def situation(self, query: NDArray[np.float32], rows: int) -> Situation | None: ...
+
+    def absence(self, query: NDArray[np.float32], hits: Float16s) -> float | None: ...
 
 
 @dataclass(frozen=True)
@@ -122,8 +124,9 @@ def gallery_features(engine: Ranker, records: tuple[Record, ...], done: Callable
 class _Tile:
     """A few queries: what was observed by row name, scores by camera pair, and their features (T, D).
 
-    `said` sums up the likelihoods given; `strangers` (T,) of each query, empty where the engine knows none; `turns`
-    are its hits in each halving of the people.
+    `said` sums up the likelihoods given; `strangers` (T,) of each query, empty where the engine knows none;
+    `absence` (T, 2) with the person in the gallery and without, infinite where no crop is left; `turns` are its hits in
+    each halving of the people.
     """
 
     observed: dict[str, Observed]
@@ -131,6 +134,7 @@ class _Tile:
     vectors: Vectors
     said: Said
     strangers: NDArray[np.float64]
+    absence: NDArray[np.float64]
     turns: list[Halving]
 
 
@@ -156,6 +160,7 @@ def _tiles(
             vectors,
             _said(said, attended, those, gallery),
             np.array([found.strangers for found in around], np.float64),
+            absences(engine.absence, (vectors, features), attended, _labels(those, gallery)),
             halved(attended, those, gallery, turns),
         )
         done(start + len(records))
@@ -182,9 +187,13 @@ def _ranked(engine: Ranker, vectors: Vectors, features: Float16s) -> tuple[Vecto
     return attended, np.sqrt(np.clip(2 - 2 * cosine, 0, None)), said
 
 
-def _said(said: Vectors, attended: Vectors, queries: Identities, gallery: Identities) -> Said:
+def _labels(queries: Identities, gallery: Identities) -> tuple[Bools, Bools]:
     same = gallery.person_ids == queries.person_ids[:, None]
-    own = same & (gallery.camera_ids == queries.camera_ids[:, None])
+    return same, same & (gallery.camera_ids == queries.camera_ids[:, None])
+
+
+def _said(said: Vectors, attended: Vectors, queries: Identities, gallery: Identities) -> Said:
+    same, own = _labels(queries, gallery)
     return Said.of(said, attended, same, ~own)
 
 
@@ -253,7 +262,8 @@ def _study(dataset: Dataset, tiles: list[_Tile], scores: dict[str, Scores], obse
     turns = [turn for turn in turns if turn.usable]
     if len(strangers) and believed and turns:
         believed = {BY_SITUATION: by_situation(turns, strangers), **believed}
-        absent = open_set_by_situation(attended, turns, strangers)
+        evidence = np.concatenate([tile.absence for tile in tiles])
+        absent = open_set_by_absence(attended, evidence, [turn.half for turn in turns])
     extra = _intervals(scores) | _believed_facts(believed) | _absent_facts(absent)
     rows = tuple(_row(name, figures(row)) for name, row in scores.items())
     sizes = (len(dataset.query), len(dataset.gallery), attended.scores.skipped)

@@ -1,24 +1,26 @@
 """Is the person in the gallery at all? How often an absent one is said to be absent, at which rate of false alarms.
 
-A person is said to be absent where the evidence of it is above a threshold: the distance of the nearest crop or, with a
-calibration that knows the situation, how far from likely that crop is. A false alarm is a person who is there and is
-said to be absent. For the absent, the query's own person is taken out of the gallery.
+A person is said to be absent where the evidence of it is above a threshold: the distance of the nearest crop or, where
+the bundle knows strangers, what reid_engine.absence says. A false alarm is a person who is there and is said to be
+absent. For the absent, the query's own person is taken out of the gallery.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..calibration import Situated, Situation
-from .hits import Halving
+from ..absence import LOOKED_AT
 from .observe import Bools, Floats, Ints, Observed
 
 FALSE_ALARMS = 0.05
 ROUNDS = 300
 RATES = np.linspace(0, 1, 201)
+
+Evidence = Callable[[NDArray[np.float32], NDArray[np.floating]], float | None]
 
 
 @dataclass(frozen=True)
@@ -44,38 +46,58 @@ def open_set(observed: Observed) -> OpenSet | None:
     return detection(present, absent, observed.valid, observed.half, observed.people)
 
 
-def open_set_by_situation(observed: Observed, turns: Sequence[Halving], strangers: Floats) -> OpenSet | None:
-    """By doubt of the nearest crop, the mean over halvings; calibration and threshold of each half from the other.
-
-    strangers (Q,). `curve` and the rest are those of a calibration by everybody.
-    """
-    found = [one for turn in turns if (one := _of_turn(observed, turn, strangers)) is not None]
-    whole = _doubted(observed, turns[0].hits.fit(strangers, np.ones(len(strangers), bool)), strangers)
-    every = detection(*whole, observed.valid, observed.half, observed.people)
+def open_set_by_absence(observed: Observed, evidence: Floats, halves: Sequence[Ints]) -> OpenSet | None:
+    """By evidence (Q, 2) with the person in the gallery and without; the mean over the halvings, each (Q,)."""
+    present, absent = evidence.T
+    found = [one for half in halves if (one := _halved(present, absent, observed.valid, half)) is not None]
+    every = detection(present, absent, observed.valid, observed.half, observed.people)
     if not found or every is None:
         return None
     detected, alarms = (float(np.mean(part)) for part in zip(*found, strict=True))
     return replace(every, detected=detected, false_alarms=alarms)
 
 
-def _of_turn(observed: Observed, turn: Halving, strangers: Floats) -> tuple[float, float] | None:
-    """(detected, false alarms) with what is judged and what judges exchanged."""
-    said, alarms = np.zeros(len(strangers), bool), np.zeros(len(strangers), bool)
-    for half, fit in enumerate(turn.fits(strangers)):
-        present, absent = _doubted(observed, fit, strangers)
-        known = observed.valid & (turn.half == half)
-        if not known.any():
-            return None
-        limit = np.quantile(present[known], 1 - FALSE_ALARMS)
-        other = turn.half != half
-        said[other], alarms[other] = absent[other] > limit, present[other] > limit
-    return float(said.mean()), float(alarms[observed.valid].mean())
+def absences(
+    evidence: Evidence,
+    features: tuple[NDArray[np.float32], NDArray[np.floating]],
+    distances: NDArray[np.floating],
+    labels: tuple[Bools, Bools],
+) -> Floats:
+    """What `evidence(query, hits)` says of queries (T, D) in a gallery (G, D) as it is, and without the person: (T, 2).
+
+    `labels` (T, G) tell which crops show the same person, and which of those before the query's camera; these are left
+    out. Infinite where no crop is left, or nothing is known.
+    """
+    queries, gallery = features
+    found = [
+        [_evidence(evidence, query, gallery, np.where(left_out, np.inf, row)) for left_out in (own, same)]
+        for query, row, same, own in zip(queries, distances, *labels, strict=True)
+    ]
+    return np.array(found, np.float64).reshape(-1, 2)
 
 
-def _doubted(observed: Observed, fit: Situated, strangers: Floats) -> tuple[Floats, Floats]:
-    """Doubt of the nearest crop with the person in the gallery, and without, (Q,) each; a gallery of one row."""
-    around = Situation(1, strangers)
-    return fit.doubt(observed.present[:, 0], around), fit.doubt(observed.absent[:, 0], around)
+def _evidence(
+    evidence: Evidence, query: NDArray[np.float32], gallery: NDArray[np.floating], distances: NDArray[np.floating]
+) -> float:
+    order = np.argsort(distances, kind="stable")[:LOOKED_AT]
+    found = evidence(query, gallery[order[np.isfinite(distances[order])]])
+    return np.inf if found is None else found
+
+
+def limit_of(present: Floats) -> float:
+    """The evidence that FALSE_ALARMS of further people who are there will exceed; present (N,) are N of their kind.
+
+    The quantile is Weibull's, k / (N + 1): a half of the validation people would make the plain one alarm too often.
+    """
+    return float(np.quantile(present, 1 - FALSE_ALARMS, method="weibull"))
+
+
+def _halved(present: Floats, absent: Floats, valid: Bools, half: Ints) -> tuple[float, float] | None:
+    """(detected, false alarms) with thresholds from the other half; None where a half has nobody who is there."""
+    if any(not (valid & (half == side)).any() for side in (0, 1)):
+        return None
+    limit = np.array([limit_of(present[valid & (half != side)]) for side in (0, 1)])[half]
+    return float((absent > limit).mean()), float((present > limit)[valid].mean())
 
 
 def detection(present: Floats, absent: Floats, valid: Bools, half: Ints, people: Ints | None = None) -> OpenSet | None:
@@ -83,14 +105,13 @@ def detection(present: Floats, absent: Floats, valid: Bools, half: Ints, people:
 
     A query without a match in the gallery counts among the absent alone. `people` (Q,) tells who is asked for.
     """
-    if any(not (valid & (half == side)).any() for side in (0, 1)):
+    found = _halved(present, absent, valid, half)
+    if found is None:
         return None
-    limit = np.array([np.quantile(present[valid & (half != side)], 1 - FALSE_ALARMS) for side in (0, 1)])[half]
     bounds = np.quantile(present[valid], 1 - RATES)
     return OpenSet(
-        float((absent > limit).mean()),
-        float((present > limit)[valid].mean()),
-        float(np.quantile(present[valid], 1 - FALSE_ALARMS)),
+        *found,
+        limit_of(present[valid]),
         (absent[:, None] > bounds).mean(axis=0),
         *_interval(present, absent, valid, np.arange(len(half)) if people is None else people),
     )
@@ -103,6 +124,6 @@ def _interval(present: Floats, absent: Floats, valid: Bools, people: Ints) -> tu
     for draw in rng.integers(0, len(rows_of), (ROUNDS, len(rows_of))):
         rows = np.concatenate([rows_of[person] for person in draw])
         if valid[rows].any():
-            found.append((absent[rows] > np.quantile(present[rows][valid[rows]], 1 - FALSE_ALARMS)).mean())
+            found.append((absent[rows] > limit_of(present[rows][valid[rows]])).mean())
     low, high = np.percentile(found, [2.5, 97.5])
     return float(low), float(high)

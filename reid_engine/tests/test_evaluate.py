@@ -43,6 +43,9 @@ class ColourRanker:
     def situation(self, query: NDArray[np.float32], rows: int) -> Situation | None:
         return None
 
+    def absence(self, query: NDArray[np.float32], hits: NDArray[np.float16]) -> float | None:
+        return None
+
     def rank(
         self,
         query: NDArray[np.float32],

@@ -28,6 +28,8 @@ class Cosine:
         return Ranking(ids[order], far, cosine[order], np.exp(-far), len(ids), True)
     def situation(self, query, rows):
         return None
+    def absence(self, query, hits):
+        return None
 
 def part(name, count):
     vectors = rng.normal(size=(count, 32)).astype(np.float32)

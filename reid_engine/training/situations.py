@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import bundle
-from ..calibration import Situated, Situation, strangeness
+from ..absence import absence
+from ..calibration import Situated, strangeness
 from ..evaluation.hits import Hits
-from ..evaluation.openset import FALSE_ALARMS
+from ..evaluation.openset import absences, limit_of
 from ..models.diff_attention import DiffAttention
 from .frozen import Frozen
 from .validate import Held, attended_distances
@@ -21,20 +23,20 @@ STRANGERS = 3000
 
 @dataclass(frozen=True)
 class Fitted:
-    """A bundle's calibration, and what its best likelihoods say of people who are not in the gallery.
+    """A bundle's calibration, and where it says that a person is not in the gallery.
 
-    FALSE_ALARMS of the people who are there have no hit of at least `absent_below`, and `absent_found` of those who are
-    not; both by the people the calibration was fitted on.
+    Of the people the calibration was fitted on, FALSE_ALARMS of those who are there are more absent (absence.absence)
+    than `absent_above`, and `absent_found` of those who are not.
     """
 
     calibration: Situated
-    absent_below: float
+    absent_above: float
     absent_found: float
 
     @property
     def metrics(self) -> dict[str, float]:
         """What a bundle's manifest keeps among its metrics."""
-        return {"absent_below": self.absent_below, "absent_found": self.absent_found}
+        return {"absent_above": self.absent_above, "absent_found": self.absent_found}
 
 
 def calibrated(query: Held, gallery: Held, attention: DiffAttention, strangers: NDArray[np.floating]) -> Fitted:
@@ -48,23 +50,24 @@ def calibrated(query: Held, gallery: Held, attention: DiffAttention, strangers: 
     other = ~(same & (query.camera_ids[:, None] == gallery.camera_ids))
     near = strangeness(query.vectors.numpy(), strangers)
     found = Hits.of(table, same, other).fit(near, np.ones(len(same), bool))
-    around = Situation(len(gallery.person_ids), near)
-    present, absent = (found.likelihood(np.where(there, table, np.inf).min(axis=1), around) for there in (other, ~same))
-    below = float(np.quantile(present[(same & other).any(axis=1)], FALSE_ALARMS))
-    return Fitted(found, below, float((absent < below).mean()))
+    features = query.vectors.numpy(), gallery.vectors.numpy()
+    evidence = absences(partial(absence, strangers=strangers), features, table, (same, ~other))
+    above = limit_of(evidence[(same & other).any(axis=1), 0])
+    return Fitted(found, above, float((evidence[:, 1] > above).mean()))
 
 
 def recalibrate(source: Path, target: Path, frozen: Frozen) -> Fitted:
     """Writes the bundle `source` with a new calibration to `target`; `frozen` are its features of a data set.
 
-    Query and gallery fit the calibration, the training part gives the strangers. Raises BadDataset, BundleCorrupt.
+    Query and gallery fit the calibration, the training part gives the strangers; what an older calibration said of
+    absent people goes. Raises BadDataset, BundleCorrupt.
     """
     loaded = bundle.read(source)
     strangers = frozen.train.vectors.numpy()[some_rows(len(frozen.train.vectors))]
     model = loaded.model()
     found = calibrated(frozen.query, frozen.gallery, model.attention, strangers)
-    metrics = loaded.manifest["metrics"] | found.metrics
-    facts = {"calibration": found.calibration.as_dict(), "metrics": metrics}
+    kept = {name: value for name, value in loaded.manifest["metrics"].items() if not name.startswith("absent_")}
+    facts = {"calibration": found.calibration.as_dict(), "metrics": kept | found.metrics}
     bundle.write(target, model, {**loaded.manifest, **facts}, strangers)
     return found
 

@@ -51,6 +51,17 @@ class PaintEngine:
         self.told.append(among)
         return replace(neutral_ranker(), exhaustive_rows=self.most).rank(query, features, ids, limit)
 
+    def absence(self, query: np.ndarray, hits: np.ndarray) -> float | None:
+        from reid_engine.absence import absence
+
+        return absence(query, hits, passers_by())
+
+
+@cache
+def passers_by() -> np.ndarray:
+    """(200, DIM) features of people who are in no gallery."""
+    return np.stack([bands(painted(person)) for person in range(5000, 5200)])
+
 
 @cache
 def neutral_ranker() -> Any:

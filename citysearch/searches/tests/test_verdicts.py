@@ -178,3 +178,14 @@ def test_two_confirmed_sightings_that_exclude_each_other_are_a_conflict(
     (conflict,) = found.trajectory["conflicts"]
     assert {conflict["first"]["camera"]["name"], conflict["second"]["camera"]["name"]} == {"Camera 1", "Camera 4"}
     assert conflict["distance_m"] > 1000 and conflict["seconds"] < 60
+
+
+def test_how_absent_the_person_looks_changes_with_a_verdict(
+    start: Any, city: Any, gallery: list[Any], judge: Any
+) -> None:
+    there, gone = (Search.objects.get(pk=start(city, person).json()["id"]) for person in (1, 50))
+    assert there.absence is not None and gone.absence is not None
+    assert there.absence < 0.6 < 0.8 < gone.absence
+    judge(gone, {"crop": gone.candidates.order_by("distance")[0].crop_id, "verdict": "confirmed"})
+    gone.refresh_from_db()
+    assert gone.absence < 0.7
