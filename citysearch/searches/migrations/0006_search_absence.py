@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('searches', '0004_photo_box'),
+        ('searches', '0005_photo_taken'),
     ]
 
     operations = [
