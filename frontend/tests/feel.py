@@ -17,12 +17,19 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from playwright.sync_api import Page, sync_playwright
-
-from frontend.tests.conftest import CHROMIUM, FLAGS
-
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path(os.environ.get("FEEL_DIR", ROOT / "var" / "feel"))
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "citysearch.settings")
+os.environ["VAR_DIR"] = str(FOLDER / "demo")
+
+import django  # noqa: E402
+
+django.setup()
+
+from playwright.sync_api import Page, sync_playwright  # noqa: E402
+
+from frontend.tests.conftest import CHROMIUM, FLAGS  # noqa: E402
+
 LARGE = "districts=10, streets=5, regions=4, grids=10, cameras=2000, crops=50"
 RUNS = 5
 PATIENCE_MS = 120_000
