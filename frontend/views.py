@@ -18,13 +18,13 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
+from citysearch.cases.access import is_auditor
 from citysearch.cases.models import LogEntry
-from citysearch.cases.queries import log_of
+from citysearch.cases.queries import log_lines
 from citysearch.errors import Conflict, ServiceError
 from citysearch.searches.models import Search
 from citysearch.searches.services import search_rerun
 from frontend import pages
-from frontend.templatetags.frontend import may_audit
 from units.access import get_unit_or_404
 
 SEARCHES_PER_PAGE = 25
@@ -149,10 +149,10 @@ def compare(request: HttpRequest) -> HttpResponse:
 @require_safe
 def log(request: HttpRequest) -> HttpResponse:
     """The log, for those who audit; nobody else knows of the page."""
-    if not may_audit(request.user):
+    if not is_auditor(request.user):
         raise Http404
     wanted = {name: request.GET.get(name, "").strip() for name in ("q", "action")}
-    page = Paginator(log_of(request.user, wanted["q"], wanted["action"]), LINES_PER_PAGE)
+    page = Paginator(log_lines(request.user, wanted["q"], wanted["action"]), LINES_PER_PAGE)
     context = {"page": "log", "page_obj": page.get_page(request.GET.get("page")), "actions": LogEntry.Action.choices}
     query = urlencode({name: value for name, value in wanted.items() if value})
     return render(request, "frontend/log.html", context | wanted | {"query": query})

@@ -22,7 +22,7 @@ def users_create(city: Unit, district: Unit) -> None:
     for name in LOGINS:
         role = Role.OPERATOR if name == "operator-east" else Role(name)
         user, created = get_user_model().objects.get_or_create(
-            username=name, defaults={"is_staff": role in (Role.ADMINISTRATOR, Role.AUDITOR)}
+            username=name, defaults={"is_staff": role == Role.ADMINISTRATOR}
         )
         if created:
             user.set_password(demo_password())

@@ -44,7 +44,7 @@ def world(found: Search, administrator: Any) -> dict[str, Any]:
         "unit": west, "camera": camera, "crop": crop, "galleryimport": row, "indicator": datum,
         "sensorreading": reading, "membership": administrator.memberships.get(), "modelversion": version,
         "search": found, "segment": Segment.objects.filter(camera=camera).first(), "modelcomparison": comparison,
-        "logentry": LogEntry.objects.first(), "user": administrator, "version": version,
+        "user": administrator, "version": version,
     }  # fmt: skip
 
 

@@ -15,8 +15,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
-from units.access import User, roles_of
-from units.models import Role
+from citysearch.cases.access import is_auditor
+from citysearch.cases.words import told
 
 register = template.Library()
 
@@ -113,7 +113,5 @@ def _scaled(value: float, low: float, high: float, first: float, last: float) ->
     return first + share * (last - first)
 
 
-@register.filter
-def may_audit(user: User) -> bool:
-    """Whether the user reads the log of any unit."""
-    return Role.AUDITOR in roles_of(user)
+register.filter("may_audit", is_auditor)
+register.filter("told", told)

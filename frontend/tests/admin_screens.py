@@ -122,7 +122,7 @@ def log(office: Office) -> None:
     ]  # fmt: skip
     for path, values in changes:
         client.patch(f"/api/v1/{path}/", values, content_type="application/json")
-    office.visit("/admin/cases/logentry/", "#result_list", user="auditor")
+    office.visit("/log/", ".list", user="auditor")
     office.keep("admin-log")
 
 

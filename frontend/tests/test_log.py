@@ -36,8 +36,12 @@ def test_an_auditor_reads_every_line_of_his_units_and_narrows_them(
     assert "2026-18" in text and "2026-17" not in text, "the whole city's search is not the east's alone"
 
 
-def test_nobody_else_finds_the_log_or_the_way_to_it(operator: Any, administrator: Any, auditor: Any) -> None:
-    assert [page_of(user).status_code for user in (operator, administrator)] == [404, 404]
+@pytest.mark.parametrize("name", ["operator", "supervisor", "administrator", "researcher", "stranger"])
+def test_nobody_else_finds_the_log(name: str, request: pytest.FixtureRequest) -> None:
+    assert page_of(request.getfixturevalue(name)).status_code == 404
+
+
+def test_only_auditors_are_shown_the_way_to_the_log(operator: Any, auditor: Any) -> None:
     client = Client()
     assert client.get("/log/").status_code == 302
     client.force_login(operator)
