@@ -184,7 +184,7 @@ def test_many_cameras_are_placed_at_once_or_none(city, django_assert_max_num_que
         {"code": f"c{i}", "free_code": True, "name": f"C{i}", "longitude": 120.001 + i * 0.0003, "latitude": 30.005}
         for i in range(100)
     ]
-    with django_assert_max_num_queries(6):
+    with django_assert_max_num_queries(9):
         services.cameras_add_bulk(rows)
     assert Camera.objects.get(code="c99").unit.name == "Harbour 1"
     with pytest.raises(geo.BadPlace):
