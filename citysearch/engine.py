@@ -44,6 +44,12 @@ def engines_forget() -> None:
         _engines.clear()
 
 
+def memory_trim() -> None:
+    """Give the system back what a search has freed: the tables of a long path would stay with the process."""
+    with suppress(AttributeError):  # glibc alone has it
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def _load(model_version: ModelVersion) -> Engine:
     with suppress(AttributeError):  # glibc alone has it
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, ARENAS)
@@ -68,8 +74,7 @@ def _memory_settle() -> None:
     """
     gc.collect()
     gc.freeze()
-    with suppress(AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
+    memory_trim()
 
 
 def _forget_oldest() -> None:

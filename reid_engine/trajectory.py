@@ -107,7 +107,8 @@ class _Hops:
 class _Graph:
     """The sightings in time order and what may follow what.
 
-    `gain` (N, N) [j, i] is eta * g of arriving at j from i, -inf where that is impossible or i is not before j.
+    `gain` (N, N) [j, i] is eta * g of arriving at j from i < j, -inf where that is impossible. What lies above is never
+    written or read: half of its memory is never taken.
     `begins` and `ends` (N,) tell whether a chain may begin, or end, at a node.
     """
 
@@ -128,11 +129,11 @@ class _Graph:
         is_kept = np.isin(order, kept)
         earlier = passed - is_kept  # how many lie before it
         banned = self.mandatory & ~is_kept
-        gain = self.gain.copy()
+        gain = np.zeros_like(self.gain)
         for j in range(len(gain)):  # what lies before the last kept node leaps over it
-            gain[j, : np.searchsorted(passed, earlier[j], "left")] = -np.inf
-        gain[banned] = -np.inf
-        gain[:, banned] = -np.inf
+            leaping = int(np.searchsorted(passed, earlier[j], "left"))
+            gain[j, leaping:j] = -np.inf if banned[j] else np.where(banned[leaping:j], -np.inf, self.gain[j, leaping:j])
+            gain[j, : min(leaping, j)] = -np.inf
         begins, ends = (earlier == 0) & ~banned, (passed == len(kept)) & ~banned
         return replace(self, mandatory=is_kept, gain=gain, begins=begins, ends=ends)
 
@@ -164,7 +165,7 @@ def _gains(hops: _Hops, eta: float, v_max: float) -> Floats:
     """
     count, settled = len(hops.start), _settled(float(hops.apart.max()), v_max)
     latest_end = np.maximum.accumulate(hops.end)
-    gain = np.full((count, count), -np.inf)
+    gain = np.zeros((count, count))
     for first in range(0, count, ROWS_AT_ONCE):
         last = min(first + ROWS_AT_ONCE, count)
         near = min(int(np.searchsorted(latest_end, hops.start[first] - settled, "right")), first)
@@ -174,6 +175,7 @@ def _gains(hops: _Hops, eta: float, v_max: float) -> Floats:
         needed = np.maximum(0.0, metres - hops.radius[i] - hops.radius[j]) / v_max
         allowed = (seconds + hops.slack[i] + hops.slack[j] + SLACK_S >= needed) & (i < j)
         gain[first:last, :near] = -eta * GAIN_LIMIT
+        gain[first:last, near:last] = -np.inf
         gain[first:last, near:last][allowed] = eta * travel_gain(seconds[allowed], metres[allowed], v_max) if eta else 0
     return gain
 

@@ -15,6 +15,7 @@ from celery import Task, shared_task
 from django.db import OperationalError as DatabaseBusy
 from kombu.exceptions import OperationalError as BrokerGone
 
+from citysearch.engine import memory_trim
 from citysearch.errors import ServiceError
 from citysearch.searches import explanations, pipeline, watch  # noqa: F401  watch connects itself to the worker
 from citysearch.searches.models import Search, SearchPart
@@ -53,6 +54,7 @@ def search_finish(search_id: str) -> None:
     with _said(UUID(search_id)):
         if pipeline.search_close(UUID(search_id)):
             _pass_on(search_rescore, search_id)
+    memory_trim()
 
 
 @shared_task(name="searches.search_rescore", queue=ENGINE_QUEUE)
@@ -61,6 +63,7 @@ def search_rescore(search_id: str) -> None:
     with _said(UUID(search_id)):
         if pipeline.search_rescore(UUID(search_id)):
             _pass_on(search_rescore, search_id)
+    memory_trim()
 
 
 @shared_task(name="searches.search_redraw", queue=ENGINE_QUEUE)
