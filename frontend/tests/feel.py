@@ -13,6 +13,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -81,11 +82,12 @@ SCROLL = """async () => {
 def main() -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        rows = [*demo_rows(browser), *large_rows(browser)]
+        rows = []
+        for what, figure in chain(demo_rows(browser), large_rows(browser)):
+            rows.append(f"| {what} | {figure} |")
+            print(rows[-1], flush=True)
         browser.close()
-    table = "\n".join(f"| {what} | {figure} |" for what, figure in rows)
-    (ROOT / "docs" / "feel.md").write_text(f"{HEAD}{table}\n")
-    print(table)
+    (ROOT / "docs" / "feel.md").write_text(HEAD + "\n".join(rows) + "\n")
 
 
 HEAD = f"""# How the search page feels
