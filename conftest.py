@@ -44,6 +44,16 @@ def own_folders(tmp_path: Path, settings: Any) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
+@pytest.fixture(autouse=True)
+def own_language() -> None:
+    """The engine says what Django translates, also after a test that ran one of its commands in this process."""
+    from django.utils.translation import gettext
+
+    from reid_engine import messages
+
+    messages.install(gettext)
+
+
 @pytest.fixture
 def eager_tasks(settings: Any) -> None:
     """Celery tasks run at once, in this process."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
 from citysearch.cases.models import LogEntry
 
+DIGEST = re.compile("[0-9a-f]{64}")
 # What the services say was done (citysearch.changes).
 DONE = {
     "add": _("added"), "add many": _("added"), "change": _("changed"), "move": _("moved"), "delete": _("deleted"),
@@ -29,7 +31,19 @@ def told(entry: LogEntry) -> str:
 
 
 def _brief(value: Any) -> str:
-    if value in (None, ""):
+    """A value in a few words: lists without brackets, a digest by its beginning."""
+    if value in (None, "", [], {}):
         return "–"
+    if isinstance(value, list):
+        return _cut((" " if _is_pair(value) else ", ").join(_brief(one) for one in value))
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return f"{text[:12]}…" if DIGEST.fullmatch(text) else _cut(text)
+
+
+def _is_pair(value: list[Any]) -> bool:
+    """A crop and its verdict, not a list of two of a kind."""
+    return len(value) == 2 and type(value[0]) is not type(value[1])
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:60]} …"

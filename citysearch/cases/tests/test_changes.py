@@ -144,3 +144,11 @@ def test_an_auditor_reads_as_far_as_his_unit_reaches(
 def test_a_line_says_what_was_changed_from_what_to_what(city: Unit) -> None:
     services.unit_update(Unit.objects.get(code="330101"), name="Dusk")
     assert "changed" in (text := told_in_words(LogEntry.objects.get())) and "→ Dusk" in text
+
+
+def test_digests_and_verdicts_are_said_in_few_words(found: Search) -> None:
+    line = LogEntry.objects.get(action="search")
+    digest = found.photos.get().sha256
+    assert f"photos {digest[:12]}…" in told_in_words(line) and digest not in told_in_words(line)
+    line.details = {"verdicts": [[7, "confirmed"], [9, "rejected"]]}
+    assert told_in_words(line) == "verdicts 7 confirmed, 9 rejected"
