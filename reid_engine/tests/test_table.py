@@ -121,8 +121,12 @@ def test_the_shipped_plans_are_valid_and_the_papers_is_the_papers() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", read_plan("gpu"))
 def test_every_run_of_the_gpu_plan_starts(name: str, pictures: Path, tmp_path: Path) -> None:
-    """Its own options but for size, length and weights that are not at hand: one epoch on the CPU, then a bundle."""
-    short = {"height": 32, "width": 16, "epochs": 1, "warmup_epochs": 0, "pad": 2, "module_epochs": 1}
+    """Its own options but for size, length and weights that are not at hand: one epoch on the CPU, then a bundle.
+
+    No smaller: where the last map has 2 x 1 places, torch 2.14.1's bfloat16 convolutions on AMX read memory that nobody
+    has written, and now and then give nan.
+    """
+    short = {"height": 64, "width": 32, "epochs": 1, "warmup_epochs": 0, "pad": 2, "module_epochs": 1}
     short |= {"module_steps_at": (), "people_per_batch": 4, "crops_per_person": 2, "init": "", "threads": 1}
     config = TrainConfig.from_dict({**read_plan("gpu")[name], **short, "data": str(pictures), "out": str(tmp_path)})
     assert config.camera and config.coarse and config.epochs == 1
