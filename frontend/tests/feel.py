@@ -118,7 +118,9 @@ def large_rows(browser: Any) -> Iterator[tuple[str, str]]:
     (folder / "photo.jpg").write_bytes(photo())
     with served(folder, ["--no-demo"]) as address:
         page = opened(browser, address, "bench", "benchmark-city")
-        begin(page, str(folder / "photo.jpg"))
+        # Nobody in the made city looks like the photo: the page shows hits and a path when it is told to.
+        begin(page, str(folder / "photo.jpg"), "done")
+        page.locator("[data-act=show-all]").click()
         frames = page.evaluate(SCROLL)
         page.evaluate("document.getElementById('results-scroll').scrollTop = 0")
         judge(page, "y")
@@ -181,8 +183,8 @@ def opened(browser: Any, address: str, user: str, password: str) -> Page:
     return page
 
 
-def begin(page: Page, photo: str) -> dict[str, float]:
-    """A search of the whole city, from a new page to its path; the moments, in milliseconds."""
+def begin(page: Page, photo: str, last: str = "path") -> dict[str, float]:
+    """A search of the whole city, from a new page to the moment `last`; the moments, in milliseconds."""
     page.locator(".brand").click()
     page.wait_for_selector("html[data-ready]", state="attached")
     page.wait_for_selector("#map[data-unit=top]", state="attached")
@@ -197,7 +199,7 @@ def begin(page: Page, photo: str) -> dict[str, float]:
     page.wait_for_timeout(2000)
     page.evaluate(PRESSED)
     page.locator("#search-button").click()
-    return moments(page, "path")
+    return moments(page, last)
 
 
 def judge(page: Page, key: str) -> dict[str, float]:
