@@ -92,9 +92,9 @@ def _head_path() -> Path:
 
 def _head_write(digest: str) -> None:
     """The digest of the newest line, beside the database: without it a log cut short would look whole."""
-    partial = _head_path().with_suffix(f".{digest[:8]}.part")
-    partial.write_text(digest)
-    partial.replace(_head_path())
+    unfinished = _head_path().with_suffix(f".{digest[:8]}.part")
+    unfinished.write_text(digest)
+    unfinished.replace(_head_path())
 
 
 def _head_read() -> str:
