@@ -1,8 +1,9 @@
 """One trained model in one file: weights, configuration, preprocessing, figures and calibration, under checksums.
 
-A bundle `<name>.reid` is a ZIP without compression: `manifest.json`, `weights.pt` (matrices in float16) and, where its
-calibration asks for them, `strangers.npy`: directions of features of people who are in no gallery, int8. Its archive
-comment, the file's last 64 bytes, is the sha256 of all bytes before: a flipped byte anywhere is found.
+A bundle `<name>.reid` is a ZIP without compression: `manifest.json`; `weights.pt` (matrices in float16); the network as
+an ONNX graph for the CPU, `network.onnx`, unless it is somebody else's file; and, where its calibration asks for them,
+`strangers.npy`: directions of features of people who are in no gallery, int8. Its archive comment, the file's last 64
+bytes, is the sha256 of all bytes before: a flipped byte anywhere is found.
 Only `write`, `Bundle.state_dict` and `Bundle.model` load torch; the web process reads and verifies without it.
 """
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 SHIPPED = Path(__file__).parent / "bundles" / "citysearch.reid"
-MANIFEST, WEIGHTS, STRANGERS = "manifest.json", "weights.pt", "strangers.npy"
+MANIFEST, WEIGHTS, NETWORK, STRANGERS = "manifest.json", "weights.pt", "network.onnx", "strangers.npy"
 REQUIRED = ("name", "created", "dim", "config", "preprocessing", "metrics", "calibration", "files")
 DIGEST_BYTES = 64
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -94,9 +95,10 @@ def write(
     target, files = Path(path), {WEIGHTS: _weights_of(model)}
     if strangers is not None:
         files[STRANGERS] = _directions(strangers)
-    sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    facts = {"format_version": FORMAT_VERSION, "dim": model.dim, **manifest, "files": sums}
+    facts = {"format_version": FORMAT_VERSION, "dim": model.dim, **manifest, "files": {}}
     _require(facts, target)
+    files |= _network_of(Bundle(target, "", facts, files))
+    facts["files"] = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     _replace(target, _sealed({MANIFEST: json.dumps(facts, indent=1, sort_keys=True).encode(), **files}))
 
 
@@ -140,6 +142,22 @@ def _weights_of(model: ReidModel) -> bytes:
     buffer = io.BytesIO()
     torch.save({name: value.clone().contiguous() for name, value in state.items()}, buffer)
     return buffer.getvalue()
+
+
+def _network_of(bundle: Bundle) -> dict[str, bytes]:
+    """The network with the weights as they are kept: pictures (n, 3, H, W), normalised -> features (n, D)."""
+    import torch
+
+    from .graph import traced
+    from .models.foreign import OnnxExtractor, Unseeing
+
+    model, (height, width) = (
+        bundle.model(),
+        (int(bundle.manifest["preprocessing"][side]) for side in ("height", "width")),
+    )
+    if isinstance(model.backbone, OnnxExtractor | Unseeing):
+        return {}
+    return {NETWORK: traced(model, {"pictures": torch.zeros(2, 3, height, width)}, ["features"])}
 
 
 def _directions(features: NDArray[np.floating]) -> bytes:

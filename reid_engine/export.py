@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,13 +23,13 @@ from torch import Tensor, nn
 
 from .bundle import Bundle, read
 from .errors import BadConfig, ExportFailed, ReportUnwritten
+from .graph import traced
 from .messages import gettext_noop as _
 from .models.diff_attention import DiffAttention
 from .models.foreign import OnnxExtractor, Unseeing
 
 TOLERANCE = 1e-3
 EXTRACTOR, ATTENTION = "extractor.onnx", "diff_attention.onnx"
-OPSET = 17
 PROBES = 3
 
 
@@ -100,7 +99,7 @@ def runtime_or_refuse() -> Any:
         import onnx  # noqa: F401
         import onnxruntime
     except ImportError as error:
-        text = _("an export needs the packages onnx and onnxruntime (%(error)s); pip install -r requirements-dev.txt")
+        text = _("an export needs the packages onnx and onnxruntime (%(error)s); pip install -r requirements.txt")
         raise BadConfig(text, error=error, option="export") from error
     return onnxruntime
 
@@ -121,7 +120,7 @@ def _written(
     """Writes beside the target, compares, renames. Raises ExportFailed."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        _graph(partial, module, inputs, outputs)
+        partial.write_bytes(traced(module, inputs, outputs))
         _describe(partial, facts)
         gap = max(difference(partial, module, probe) for probe in _probes(inputs))
         if not gap <= TOLERANCE:
@@ -131,23 +130,6 @@ def _written(
     finally:
         partial.unlink(missing_ok=True)
     return Graph(path, gap)
-
-
-def _graph(path: Path, module: nn.Module, inputs: dict[str, Tensor], outputs: tuple[str, ...]) -> None:
-    """The tracing exporter: the newer one needs a package more and gives no other graph for these modules."""
-    free = {name: {0: "n"} for name in (*inputs, *outputs)} | ({"query": {0: "m"}} if "query" in inputs else {})
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            module,
-            tuple(inputs.values()),
-            str(path),
-            dynamo=False,
-            opset_version=OPSET,
-            input_names=list(inputs),
-            output_names=list(outputs),
-            dynamic_axes=free,
-        )
 
 
 def _probes(inputs: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:

@@ -157,8 +157,9 @@ class Day:
     def _seen(self, trip: Trip) -> Iterator[Presence]:
         moments = np.arange(trip.times[0], trip.end, 1.0)
         places = trip.at(moments)
+        low, high = places.min(axis=0).tolist(), places.max(axis=0).tolist()
         for number, camera in enumerate(self.cameras):
-            if camera.row["status"] != "online" or not _may_pass(camera, places):
+            if camera.row["status"] != "online" or not _may_pass(camera, low, high):
                 continue
             for first, last in _stretches(_in_view(camera, places)):
                 if last - first >= 3:
@@ -200,10 +201,11 @@ def _on_pavement(path: Floats, aside: float) -> Floats:
     return moved
 
 
-def _may_pass(camera: CameraPlan, places: Floats) -> bool:
+def _may_pass(camera: CameraPlan, low: Metres, high: Metres) -> bool:
+    """Whether the camera's reach touches the box of a walk."""
     reach = camera.row["view_radius_m"]
-    low, high = places.min(axis=0) - reach, places.max(axis=0) + reach
-    return bool(low[0] <= camera.x <= high[0] and low[1] <= camera.y <= high[1])
+    corners = zip(low, (camera.x, camera.y), high, strict=True)
+    return all(least - reach <= place <= most + reach for least, place, most in corners)
 
 
 def _in_view(camera: CameraPlan, places: Floats) -> NDArray[np.bool_]:

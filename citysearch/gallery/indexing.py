@@ -11,6 +11,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -49,6 +50,7 @@ CLAIMS = 64
 
 Progress = Callable[[int, int], object]
 Ids = NDArray[np.int64]
+Pairs = list[tuple[Crop, Image.Image]]
 
 
 class Extractor(Protocol):
@@ -211,11 +213,11 @@ class _Indexing:
         """Oldest crop first, committed every SEGMENT_ROWS rows or COMMIT_SECONDS."""
         rows: list[SegmentData] = []
         since = time.monotonic()
-        for crops in _chunks(self._pending(camera_id)):
+        for count, pairs in _decoded(_chunks(self._pending(camera_id))):
             if self._is_over():
                 self.left = "time"
                 break
-            rows.append(self._extract(crops))
+            rows.append(self._extract(count, pairs))
             full = sum(len(part.ids) for part in rows) >= SEGMENT_ROWS
             if full or time.monotonic() - since > COMMIT_SECONDS:
                 self.commit(camera_id, rows)
@@ -233,10 +235,8 @@ class _Indexing:
         every = np.fromiter(in_order, dtype=np.int64)
         return every[~np.isin(every, committed_ids(camera_id, self.version))]
 
-    def _extract(self, ids: Ids) -> SegmentData:
-        crops = Crop.objects.filter(pk__in=ids.tolist()).order_by("captured_at", "id")
-        pairs = [(crop, image) for crop in crops if (image := _picture(crop)) is not None]
-        self.extracted += len(ids)
+    def _extract(self, count: int, pairs: Pairs) -> SegmentData:
+        self.extracted += count
         if self.progress:
             self.progress(self.extracted, max(self.total, self.extracted))
         features = self.extractor.crop_features([image for _crop, image in pairs]) if pairs and self.extractor else None
@@ -372,6 +372,23 @@ def _ids_of(paths: Sequence[str]) -> Ids:
 def _chunks(ids: Ids) -> Iterator[Ids]:
     for start in range(0, len(ids), EXTRACT_ROWS):
         yield ids[start : start + EXTRACT_ROWS]
+
+
+def _decoded(chunks: Iterable[Ids]) -> Iterator[tuple[int, Pairs]]:
+    """The size of each chunk and its crops with pictures, decoded while the features of the one before are taken."""
+    coming: Future[tuple[int, Pairs]] | None = None
+    with ThreadPoolExecutor(1, "decode") as decoder:
+        for ids in chunks:
+            crops = list(Crop.objects.filter(pk__in=ids.tolist()).order_by("captured_at", "id"))
+            ready, coming = coming, decoder.submit(_pairs, len(ids), crops)
+            if ready:
+                yield ready.result()
+        if coming:
+            yield coming.result()
+
+
+def _pairs(count: int, crops: Sequence[Crop]) -> tuple[int, Pairs]:
+    return count, [(crop, image) for crop in crops if (image := _picture(crop)) is not None]
 
 
 def _picture(crop: Crop) -> Image.Image | None:

@@ -74,7 +74,12 @@ def read_onnx(path: Path, height: int, width: int) -> OnnxExtractor:
     if found.ndim != 2:
         vectors = _("%(path)s gives %(shape)s for a picture; needed is one vector")
         raise BadConfig(vectors, path=path, shape=found.shape, option="init")
-    extractor = OnnxExtractor(int(found.shape[1]), len(content))
+    return onnx_extractor(content, int(found.shape[1]))
+
+
+def onnx_extractor(content: bytes, dim: int) -> OnnxExtractor:
+    """The extractor of a graph's bytes that gives vectors of size `dim`."""
+    extractor = OnnxExtractor(dim, len(content))
     extractor.graph.copy_(torch.from_numpy(np.frombuffer(content, np.uint8).copy()))
     return extractor
 
@@ -84,7 +89,7 @@ def session_of(content: bytes) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        text = _("an ONNX extractor needs the package onnxruntime (%(error)s); pip install -r requirements-dev.txt")
+        text = _("an ONNX extractor needs the package onnxruntime (%(error)s); pip install -r requirements.txt")
         raise BadConfig(text, error=error, option="init") from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1

@@ -35,7 +35,7 @@ def _graph_of(path: Path | str) -> tuple[list[tuple[Tensor, Tensor | None]], dic
         import onnx
         from onnx import numpy_helper
     except ImportError as error:
-        text = _("an .onnx file of weights needs the onnx package (requirements-dev.txt)")
+        text = _("an .onnx file of weights needs the onnx package (requirements.txt)")
         raise BadConfig(text, option="init") from error
     try:
         graph = onnx.load(str(path)).graph

@@ -89,9 +89,10 @@ def test_a_missing_or_cut_bundle_is_refused(written: Path, tmp_path: Path) -> No
 def resealed(written: Path, target: Path, **changes: object) -> Path:
     """The same bundle with another manifest and a seal that fits."""
     with zipfile.ZipFile(written) as archive:
-        manifest, weights = json.loads(archive.read("manifest.json")), archive.read("weights.pt")
-    facts = {name: value for name, value in (manifest | changes).items() if value is not None}
-    target.write_bytes(bundle._sealed({"manifest.json": json.dumps(facts).encode(), "weights.pt": weights}))
+        manifest, *others = [(name, archive.read(name)) for name in archive.namelist()]
+    stored = json.loads(manifest[1]) | changes
+    facts = {name: value for name, value in stored.items() if value is not None}
+    target.write_bytes(bundle._sealed({"manifest.json": json.dumps(facts).encode(), **dict(others)}))
     return target
 
 

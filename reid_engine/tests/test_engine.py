@@ -89,6 +89,16 @@ def test_features_are_the_mean_of_the_bundles_views(engine: Engine, bundle_path:
     assert np.mean(views, axis=0) == pytest.approx(engine.query_features([crop]), abs=1e-4)
 
 
+def test_a_bundle_without_a_graph_gives_the_same_features(engine: Engine, bundle_path: Path, tmp_path: Path) -> None:
+    written, bare = bundle.read(bundle_path), tmp_path / "bare.reid"
+    files = {bundle.WEIGHTS: written.files[bundle.WEIGHTS]}
+    manifest = {**written.manifest, "files": {bundle.WEIGHTS: written.manifest["files"][bundle.WEIGHTS]}}
+    bare.write_bytes(bundle._sealed({bundle.MANIFEST: json.dumps(manifest).encode(), **files}))
+    pictures = [picture(seed) for seed in range(5)]
+    assert bundle.NETWORK in written.files
+    assert np.allclose(Engine(bare)._features(pictures), engine._features(pictures), atol=1e-4)
+
+
 def test_a_query_is_the_mean_over_its_photos_each_enhanced_as_the_page_promises(engine: Engine) -> None:
     dark, tall, wide = picture(3).point(lambda value: value // 6), picture(4, 40, 200), picture(5, 120, 80)
     single = [engine.query_features([photo]) for photo in (dark, tall, wide)]
