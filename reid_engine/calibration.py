@@ -193,16 +193,20 @@ def fit_isotonic(distances: NDArray[np.floating], same: NDArray[np.bool_], weigh
     return Isotonic(tuple(centre for centre, _, _ in blocks), tuple(share for _, share, _ in blocks))
 
 
-def strangeness(queries: NDArray[np.floating], strangers: NDArray[np.floating]) -> Floats:
+def strangeness(queries: NDArray[np.floating], strangers: NDArray[np.float32]) -> Floats:
     """Mean distance sqrt(2 - 2 cosine) of each query (Q, D) to its nearest strangers (C, D), NEAREST_STRANGERS of them.
 
-    It needs no gallery: it says how common a look is.
+    It needs no gallery: it says how common a look is. Strangers are given as `directions`, made once for all queries.
     """
-    unit, others = (np.asarray(rows, np.float32) for rows in (queries, strangers))
-    unit, others = (rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), TINY) for rows in (unit, others))
-    few = min(NEAREST_STRANGERS, len(others))
-    nearest = -np.partition(-(unit @ others.T), few - 1, axis=1)[:, :few]
+    few = min(NEAREST_STRANGERS, len(strangers))
+    nearest = -np.partition(-(directions(queries) @ strangers.T), few - 1, axis=1)[:, :few]
     return np.asarray(np.sqrt(np.maximum(2 - 2 * nearest, 0)).mean(axis=1), np.float64)
+
+
+def directions(rows: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Rows (N, D) at length 1; a zero row stays zero."""
+    wide = np.asarray(rows, np.float32)
+    return np.asarray(wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), TINY), np.float32)
 
 
 def expected_calibration_error(

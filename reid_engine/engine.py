@@ -21,7 +21,7 @@ from reid_engine import bundle
 from reid_engine.absence import absence
 from reid_engine.augment import normalise, pixels
 from reid_engine.bundle import Bundle
-from reid_engine.calibration import Calibration, Curve, Situated, Situation, strangeness
+from reid_engine.calibration import Calibration, Curve, Situated, Situation, directions, strangeness
 from reid_engine.contracts import Ranking
 from reid_engine.errors import BadConfig, BundleCorrupt, BundleMismatch
 from reid_engine.models.foreign import onnx_extractor
@@ -157,13 +157,13 @@ class Engine:
 
 
 def _checked_strangers(loaded: Bundle, calibration: Curve, path: Path | str) -> NDArray[np.float32] | None:
-    """The strangers a situated calibration needs, else None. Raises BundleCorrupt where they are missing."""
+    """Directions of the strangers a situated calibration needs, else None. Raises BundleCorrupt where they miss."""
     if not isinstance(calibration, Situated):
         return None
     if loaded.strangers is None:
         text = _("%(path)s: its calibration needs strangers, and it has none; write it again")
         raise BundleCorrupt(text, path=str(path))
-    return loaded.strangers
+    return directions(loaded.strangers)
 
 
 def _to_float16(features: NDArray[np.float32]) -> NDArray[np.float16]:

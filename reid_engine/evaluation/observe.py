@@ -150,14 +150,18 @@ def _counted(keys: Ints) -> Ints:
 
 def _nearest(distances: Floats) -> Ints:
     """The NEAREST gallery rows of each query, equal ones in the gallery's order; -1 beyond the crops that count."""
-    few = min(NEAREST, distances.shape[1])
-    last = np.partition(distances, few - 1, axis=1)[:, few - 1]
     rows = np.full((len(distances), NEAREST), -1, np.int64)
-    for row, most, place in zip(distances, last, rows, strict=True):
-        near = np.flatnonzero((row <= most) & np.isfinite(row))
-        near = near[np.argsort(row[near], kind="stable")][:few]
+    for row, place in zip(distances, rows, strict=True):
+        near = nearest(row, NEAREST)
         place[: len(near)] = near
     return rows
+
+
+def nearest(distances: NDArray[np.floating], count: int) -> Ints:
+    """The columns of at most `count` smallest finite distances (G,), ascending, equal ones in the gallery's order."""
+    few = min(count, len(distances))
+    near = np.flatnonzero((distances <= np.partition(distances, few - 1)[few - 1]) & np.isfinite(distances))
+    return np.asarray(near[np.argsort(distances[near], kind="stable")][:few], np.int64)
 
 
 def _smallest(distances: Floats) -> Floats:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..absence import LOOKED_AT
-from .observe import Bools, Floats, Ints, Observed
+from .observe import Bools, Floats, Ints, Observed, nearest
 
 FALSE_ALARMS = 0.05
 ROUNDS = 300
@@ -79,8 +79,7 @@ def absences(
 def _evidence(
     evidence: Evidence, query: NDArray[np.float32], gallery: NDArray[np.floating], distances: NDArray[np.floating]
 ) -> float:
-    order = np.argsort(distances, kind="stable")[:LOOKED_AT]
-    found = evidence(query, gallery[order[np.isfinite(distances[order])]])
+    found = evidence(query, gallery[nearest(distances, LOOKED_AT)])
     return np.inf if found is None else found
 
 

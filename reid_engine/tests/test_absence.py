@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from reid_engine.absence import ALIKE, LOOKED_AT, absence
+from reid_engine.calibration import directions
 from reid_engine.evaluation.hits import halvings
 from reid_engine.evaluation.metrics import Identities
 from reid_engine.evaluation.observe import observe
@@ -34,7 +35,7 @@ def test_the_absent_are_told_more_often_than_by_distance_where_some_people_look_
     distances = np.sqrt(np.clip(2 - 2 * unit[0] @ unit[1].T, 0, None)).astype(np.float32)
     same = queries.person_ids[:, None] == gallery.person_ids
     own = same & (queries.camera_ids[:, None] == gallery.camera_ids)
-    evidence = absences(partial(absence, strangers=strangers), (asked, seen), distances, (same, own))
+    evidence = absences(partial(absence, strangers=directions(strangers)), (asked, seen), distances, (same, own))
     halves = halvings(queries, gallery)
     whole = observe(distances, queries, gallery, halves[0])
     by_distance, known = open_set(whole), open_set_by_absence(whole, evidence, [half.queries for half in halves])
@@ -58,6 +59,6 @@ def test_the_look_is_the_best_hit_s_with_the_crops_like_it() -> None:
 
 def test_lengths_say_nothing_and_without_a_hit_there_is_no_answer() -> None:
     rng = np.random.default_rng(0)
-    query, hits, strangers = rng.normal(size=DIM), rng.normal(size=(5, DIM)), rng.normal(size=(30, DIM))
+    query, hits, strangers = rng.normal(size=DIM), rng.normal(size=(5, DIM)), directions(rng.normal(size=(30, DIM)))
     assert absence(3 * query, 7 * hits, strangers) == pytest.approx(absence(query, hits, strangers))
     assert absence(query, hits[:0], strangers) is None

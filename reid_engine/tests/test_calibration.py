@@ -17,6 +17,7 @@ from reid_engine.calibration import (
     Isotonic,
     Situated,
     Situation,
+    directions,
     expected_calibration_error,
     fit_isotonic,
     fit_platt,
@@ -257,7 +258,7 @@ def test_a_situated_curve_survives_its_manifest() -> None:
 def test_strangeness_is_the_mean_distance_to_the_nearest_directions() -> None:
     rng = np.random.default_rng(0)
     queries, strangers = rng.normal(size=(3, 8)), rng.normal(size=(40, 8))
-    for query, found in zip(queries, strangeness(5 * queries, 2 * strangers), strict=True):
+    for query, found in zip(queries, strangeness(5 * queries, directions(2 * strangers)), strict=True):
         unit = [row / np.linalg.norm(row) for row in (query, *strangers)]
         wanted = np.sort([np.linalg.norm(unit[0] - other) for other in unit[1:]])[:NEAREST_STRANGERS].mean()
         assert found == pytest.approx(wanted, abs=1e-5)

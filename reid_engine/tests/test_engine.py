@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from reid_engine import bundle
-from reid_engine.calibration import Calibration, Situated, Situation, strangeness
+from reid_engine.calibration import Calibration, Situated, Situation, directions, strangeness
 from reid_engine.engine import Engine
 from reid_engine.errors import BadConfig, BundleCorrupt, BundleMismatch
 from reid_engine.models import build
@@ -160,7 +160,7 @@ def test_likelihoods_know_how_many_rows_are_searched_and_how_common_the_query_lo
     situated = write_bundle(tmp_path / "situated.reid", strangers, calibration=curve.as_dict())
     engine, query = Engine(situated), np.random.default_rng(1).normal(size=512).astype(np.float32)
     features = np.random.default_rng(2).normal(size=(30, 512)).astype(np.float16)
-    near = strangeness(query[None], strangers)[0]
+    near = strangeness(query[None], directions(strangers))[0]
     for among in (None, 5000):
         found = engine.rank(query, features, np.arange(30), 10, among)
         around = Situation(among or 30, near)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .. import bundle
 from ..absence import absence
-from ..calibration import Situated, strangeness
+from ..calibration import Situated, directions, strangeness
 from ..evaluation.hits import Hits
 from ..evaluation.openset import absences, limit_of
 from ..models.diff_attention import DiffAttention
@@ -48,10 +48,11 @@ def calibrated(query: Held, gallery: Held, attention: DiffAttention, strangers: 
     table = attended_distances(query, gallery, attention)
     same = query.person_ids[:, None] == gallery.person_ids
     other = ~(same & (query.camera_ids[:, None] == gallery.camera_ids))
-    near = strangeness(query.vectors.numpy(), strangers)
+    around = directions(strangers)
+    near = strangeness(query.vectors.numpy(), around)
     found = Hits.of(table, same, other).fit(near, np.ones(len(same), bool))
     features = query.vectors.numpy(), gallery.vectors.numpy()
-    evidence = absences(partial(absence, strangers=strangers), features, table, (same, ~other))
+    evidence = absences(partial(absence, strangers=around), features, table, (same, ~other))
     above = limit_of(evidence[(same & other).any(axis=1), 0])
     return Fitted(found, above, float((evidence[:, 1] > above).mean()))
 

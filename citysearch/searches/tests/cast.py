@@ -59,8 +59,10 @@ class PaintEngine:
 
 @cache
 def passers_by() -> np.ndarray:
-    """(200, DIM) features of people who are in no gallery."""
-    return np.stack([bands(painted(person)) for person in range(5000, 5200)])
+    """(200, DIM) directions of people who are in no gallery."""
+    from reid_engine.calibration import directions
+
+    return directions(np.stack([bands(painted(person)) for person in range(5000, 5200)]))
 
 
 @cache
