@@ -20,6 +20,7 @@ from reid_engine.training.ablate import Ablation, Row, ablate
 from reid_engine.training.config import TrainConfig
 from reid_engine.training.frozen import Frozen, read_frozen
 from reid_engine.training.separate import module_epochs
+from reid_engine.training.standing import ModuleLearner
 
 SMALL = Ablation(ratios=(1, 4, 16, 32), epochs=2, threads=1)
 PARTS = {"train": (12, 6, 0), "query": (8, 2, 100), "gallery": (8, 4, 100)}
@@ -71,9 +72,10 @@ def test_the_base_line_is_plain_cosine_of_the_same_features(frozen: Frozen, tmp_
 def test_a_row_is_the_module_its_last_epoch_leaves(frozen: Frozen, tmp_path: Path) -> None:
     found = ablate(SMALL, frozen, tmp_path)
     config = TrainConfig(data="", out="", ratio=16, module_epochs=2, module_steps_at=(1, 2), seed=1)
-    *_, (module, _) = module_epochs(config, 16, 1e-3, frozen.train.vectors[None], frozen.labels, lambda *_: None)
+    learner = ModuleLearner(config, 16, 1e-3, frozen.dim)
+    list(module_epochs(config, learner, frozen.train.vectors[None], frozen.labels, lambda *_: None))
     with torch.no_grad():
-        distances = module.distance_matrix(frozen.query.vectors, frozen.gallery.vectors).numpy()
+        distances = learner.module.distance_matrix(frozen.query.vectors, frozen.gallery.vectors).numpy()
     row = found.by_ratio(SMALL)[-1]
     assert (row.ratio, row.hidden, row.parameters) == (16, 1, 2 * 16 + 3)
     assert stated(row) == pytest.approx(figures(distances), abs=1e-9)

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from torch import nn
 
 from reid_engine import bundle, data
 from reid_engine.errors import BadConfig, BadDataset, TrainingDiverged, TrainingStopped
+from reid_engine.losses.triplet import batch_hard
 from reid_engine.models.build import REGISTRY, build
 from reid_engine.models.diff_attention import DiffAttention
 from reid_engine.training import checkpoint, joint, objective, run, separate
@@ -25,8 +27,10 @@ from reid_engine.training.config import BACKBONES, TrainConfig, recipe_path
 from reid_engine.training.crops import decode
 from reid_engine.training.run import train
 from reid_engine.training.sampler import epoch_seed, people_batches
-from reid_engine.training.separate import Candidate, train_separate
+from reid_engine.training.separate import train_separate
 from reid_engine.training.situations import calibrated
+from reid_engine.training.standing import Candidate
+from reid_engine.training.start import start_model
 from reid_engine.training.validate import Held, extract, figures
 
 
@@ -142,6 +146,48 @@ def test_a_killed_run_resumes_bit_for_bit(pictures: Path, tmp_path: Path, at: tu
     assert same(weights(train(tiny(pictures, tmp_path / "killed"))), weights(whole))
 
 
+@pytest.mark.parametrize("within", [0, 1])
+@pytest.mark.parametrize("epoch_done", [1, 3, 5])
+def test_a_killed_separate_run_resumes_bit_for_bit(
+    pictures: Path, tmp_path: Path, epoch_done: int, within: int
+) -> None:
+    """Killed between epochs and within one, of the first rate and of the second; what was done is not done again."""
+    options = {"strategy": "separate", "module_epochs": 3, "module_lrs": (1e-3, 3e-3), "module_views": 1}
+    calls: list[tuple[int, int]] = []
+    whole = train(tiny(pictures, tmp_path / "whole", **options), lambda *args: calls.append((args[0], args[2])))
+    ends = [at for at, (_, step) in enumerate(calls) if step == 1][1:] + [len(calls)]
+    seen: list[tuple[int, int]] = []
+
+    def kill(epoch: int, epochs: int, step: int, steps: int, values: dict[str, float]) -> None:
+        seen.append((epoch, step))
+        if len(seen) == ends[epoch_done - 1] + within:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(tiny(pictures, tmp_path / "killed", **options), kill)
+    again = train(tiny(pictures, tmp_path / "killed", **options), lambda *args: seen.append((args[0], args[2])))
+    assert same(weights(again), weights(whole))
+    assert len(ends) == 6 and len(seen) == len(calls) + within
+    assert not (tmp_path / "killed" / "module.pt").exists()
+
+
+def test_a_separate_run_s_checkpoint_is_of_its_options_and_features(pictures: Path, tmp_path: Path) -> None:
+    def kill(epoch: int, *_: object) -> None:
+        if epoch == 2:
+            raise Killed
+
+    config, frozen = tiny(pictures, tmp_path), clusters()
+    with pytest.raises(Killed):
+        train_separate(config, *frozen, None, kill)
+    with pytest.raises(BadConfig, match="module_lrs"):
+        train_separate(replace(config, module_lrs=(2e-3,)), *frozen, None, lambda *_: None)
+    with pytest.raises(BadConfig, match="frozen features"):
+        train_separate(config, *clusters(seed=1), None, lambda *_: None)
+    found = train_separate(config, *frozen, None, lambda *_: None)
+    assert found.before.processor_seconds > 0
+    assert not (tmp_path / "module.pt").exists()
+
+
 def test_ctrl_c_saves_within_the_epoch_and_says_how_to_go_on(pictures: Path, tmp_path: Path) -> None:
     whole = train(tiny(pictures, tmp_path / "whole"))
 
@@ -190,6 +236,7 @@ SWITCHES: list[dict[str, object]] = [
     {"soft_margin": True, "plain_weight": 1.0},
     {"schedule": "step", "steps_at": (2,)},
     {"attention_weight": 0.0, "plain_weight": 1.0},
+    {"attention_weight": 0.0, "plain_weight": 1.0, "plain_feature": "normalised"},
     {"module_views": 2},
     {"center_weight": 0.0},
     {"bf16": True},
@@ -203,6 +250,21 @@ SWITCHES: list[dict[str, object]] = [
 @pytest.mark.parametrize("options", SWITCHES)
 def test_every_switch_trains(pictures: Path, tmp_path: Path, options: dict[str, object]) -> None:
     bundle.verify(train(tiny(pictures, tmp_path, epochs=1, module_epochs=1, **options)))
+
+
+def test_the_plain_triplet_takes_the_feature_asked_for(pictures: Path, tmp_path: Path) -> None:
+    """Before the BNNeck as it is, or after it at length 1: by hand, from what the model gives."""
+    torch.manual_seed(0)
+    images, labels = torch.rand(12, 3, 32, 16), torch.arange(12) // 3
+    crops = decode(data.read("market1501", pictures).train, 32, 16)
+    for feature in ("raw", "normalised"):
+        config = tiny(pictures, tmp_path, plain_weight=2.0, plain_feature=feature, attention_weight=0.0)
+        learner = joint.new_learner(config, start_model(config, crops), 4)
+        model = learner.model.train()
+        out = model(images)
+        vectors = out["pre"] if feature == "raw" else out["post"] / out["post"].norm(dim=1, keepdim=True)
+        expected = 2 * batch_hard(torch.cdist(vectors, vectors), labels, 0.3)
+        assert learner.objective.train()(images, labels)["plain"].item() == pytest.approx(expected.item(), rel=1e-3)
 
 
 def test_people_without_a_pair_and_batches_without_people_are_refused(pictures: Path, tmp_path: Path) -> None:
@@ -400,6 +462,7 @@ def test_calibration_pairs_leave_out_the_query_s_own_camera() -> None:
         ("module_lrs", (-1,)),
         ("module_ratios", (0,)),
         ("ema", "high"),
+        ("plain_feature", "post"),
         ("module_damping", ()),
         ("module_damping", (0, -1)),
     ],

@@ -27,6 +27,7 @@ from .config import TRANSFORMS, TrainConfig, require_one_of
 from .frozen import Frozen
 from .run import prepare
 from .separate import dead_share, module_epochs
+from .standing import ModuleLearner
 from .validate import attended_scores, plain_scores
 
 BASELINE = _("plain cosine")
@@ -212,15 +213,15 @@ def _row(ablation: Ablation, frozen: Frozen, pair: tuple[str, int], plain: Score
     """One module, trained to its last epoch and judged."""
     started, config = time.perf_counter(), ablation.config(*pair)
     vectors, labels = (values.to(config.device) for values in (frozen.train.vectors, frozen.labels))
-    epochs = module_epochs(config, pair[1], ablation.lr, vectors[None], labels, lambda *_: None)
+    learner = ModuleLearner(config, pair[1], ablation.lr, frozen.dim)
     try:
-        for done, (module, loss) in enumerate(epochs, start=1):  # noqa: B007
-            teller.epoch(pair, done, loss)
+        for loss in module_epochs(config, learner, vectors[None], labels, lambda *_: None):
+            teller.epoch(pair, learner.epoch, loss)
     except TrainingDiverged:
         return Row(*pair, frozen.dim // pair[1], 0, _figures(None), math.nan, math.nan, time.perf_counter() - started)
-    scores = attended_scores(frozen.query, frozen.gallery, module)
-    dead = dead_share(module, vectors)
-    return Row(*pair, *_size(module), _figures(scores, plain), dead, loss, time.perf_counter() - started)
+    scores = attended_scores(frozen.query, frozen.gallery, learner.module)
+    dead = dead_share(learner.module, vectors)
+    return Row(*pair, *_size(learner.module), _figures(scores, plain), dead, loss, time.perf_counter() - started)
 
 
 def _size(module: DiffAttention) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ FROM_IMAGENET = ("mobilenetv2", "bagtricks", "agw")
 TRANSFORMS = ("sub", "squ", "abs")
 ACTIVATIONS = ("sigmoid", "none")
 DISTANCES = ("euclidean", "cosine")
+PLAIN_FEATURES = ("raw", "normalised")
 TRIPLETS = ("hard", "weighted", "published")
 VARIANTS = ("standard", "paper")
 SCHEDULES = ("cosine", "step")
@@ -73,7 +74,8 @@ class TrainConfig:
     `single_crops` says what becomes of people with one crop, who have no positive pair: refuse the set, leave them out,
     or repeat the crop.
     Sizes are pixels, rates are per step, `device` is a torch device. The triplet loss is `attention_weight` times the
-    one over diff-attention distances plus `plain_weight` times the one over plain distances of the pre-BNNeck feature.
+    one over diff-attention distances plus `plain_weight` times the one over plain distances of the pre-BNNeck feature
+    or, with `plain_feature` "normalised", of the one after the BNNeck at length 1, as the test takes it.
     `rendered` adds that many people drawn by the renderer to the training part, `distil` weighs a loss that holds the
     likeness of a batch's crops to what the averaged weights make of it.
     """
@@ -104,6 +106,7 @@ class TrainConfig:
     soft_margin: bool = False
     center_weight: float = 0.0005
     plain_weight: float = 0.0
+    plain_feature: str = "raw"
     attention_weight: float = 1.0
     ratio: int = 4
     transform: str = "abs"
@@ -173,6 +176,13 @@ class TrainConfig:
         return asdict(self)
 
 
+def made_with(options: dict[str, Any]) -> dict[str, Any]:
+    """The options kept of an earlier run, JSON-like, and those that came later, which stood at their defaults."""
+    then = {item.name: item.default for item in fields(TrainConfig) if item.default is not MISSING}
+    made: dict[str, Any] = json.loads(json.dumps(then)) | options
+    return made
+
+
 def recipe_path(name: str, kind: str = "recipes") -> Path:
     """The file of a shipped recipe, or of choices to compare; raises BadConfig naming the shipped ones."""
     folder = Path(__file__).parent / kind
@@ -206,6 +216,7 @@ def _check_names(config: TrainConfig) -> None:
     require_one_of("activation", config.activation, ACTIVATIONS)
     require_one_of("distance", config.distance, DISTANCES)
     require_one_of("triplet", config.triplet, TRIPLETS)
+    require_one_of("plain_feature", config.plain_feature, PLAIN_FEATURES)
     require_one_of("variant", config.variant, VARIANTS)
     require_one_of("schedule", config.schedule, SCHEDULES)
     require_one_of("module_choice", config.module_choice, CHOICES)

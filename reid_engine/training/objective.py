@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..losses.center import CenterLoss
@@ -29,7 +30,7 @@ class Objective(nn.Module):
         config, out, own = self.config, self.model(images), share(labels)
         losses = {"identity": identity_loss(out["logits"], own, config.label_smoothing)}
         if config.plain_weight:
-            losses["plain"] = config.plain_weight * self._triplet(plain_distances(gathered(out["pre"])), labels)
+            losses["plain"] = config.plain_weight * self._triplet(self._plain(out), labels)
         if config.attention_weight:
             losses["attention"] = config.attention_weight * self._triplet(self._attended(out), labels)
         if config.center_weight:
@@ -37,6 +38,11 @@ class Objective(nn.Module):
         if taught is not None:
             losses["distil"] = config.distil * likeness_loss(out["post"], taught)
         return losses
+
+    def _plain(self, out: dict[str, Tensor]) -> Tensor:
+        """Plain distances (B, B) of the whole batch."""
+        features = F.normalize(out["post"]) if self.config.plain_feature == "normalised" else out["pre"]
+        return plain_distances(gathered(features))
 
     def _attended(self, out: dict[str, Tensor]) -> Tensor:
         """Diff-attention distances (B, B) of the whole batch."""

@@ -22,14 +22,15 @@ from ..messages import gettext_noop as _
 from ..models.foreign import Unseeing
 from ..models.reid_model import ReidModel
 from . import checkpoint, parallel
-from .config import PLACES, TrainConfig
+from .config import PLACES, TrainConfig, made_with
 from .cost import Cost
 from .crops import Crops, decode
 from .joint import Learner, Progress, new_learner, train_joint, views_of
 from .people import trainable
 from .sampler import epoch_seed
-from .separate import Candidate, train_separate
+from .separate import train_separate
 from .situations import calibrated, some_rows
+from .standing import Candidate
 from .start import model_config, over, start_model
 from .validate import Held, extract, extract_view, figures, held
 
@@ -67,7 +68,7 @@ def _train(config: TrainConfig, progress: Progress) -> Path:
     module = _module(config, model, crops, query_gallery, progress)
     model.attention = module.module
     strangers = extract(model, crops.rows(some_rows(len(crops.images))), flip=True).numpy()
-    return _write(config, model, dataset, query_gallery, module, strangers, cost.plus(Cost.now().since(started)))
+    return _write(config, model, dataset, query_gallery, module, strangers, cost.plus(_spent(module, started)))
 
 
 def training_records(config: TrainConfig, dataset: Dataset) -> tuple[Record, ...]:
@@ -102,7 +103,7 @@ def _train_over_features(
     chosen = train_separate(config, frozen, people, validation, progress)
     model.attention = chosen.module
     strangers = vectors["train"][some_rows(len(vectors["train"]))]
-    return _write(config, model, dataset, validation, chosen, strangers, Cost.now().since(started))
+    return _write(config, model, dataset, validation, chosen, strangers, _spent(chosen, started))
 
 
 def _held_part(dataset: Dataset, part: Part, vectors: dict[Part, NDArray[np.float32]]) -> Held:
@@ -147,7 +148,8 @@ def resumed(config: TrainConfig, learner: Learner) -> Learner:
     options, path = Path(config.out) / "config.json", Path(config.out) / "joint.pt"
     wanted = decisive(config)
     if config.resume and path.exists():
-        if parallel.is_first() and options.exists() and json.loads(options.read_text()) != wanted:
+        made = made_with(json.loads(options.read_text())) if options.exists() else wanted
+        if parallel.is_first() and any(made.get(name) != wanted[name] for name in wanted):
             text = _("%(path)s belongs to a run with other options (%(options)s); give another out, or resume=False")
             raise BadConfig(text, path=path, options=options, option="resume")
         learner.restore(checkpoint.load(path))
@@ -173,6 +175,11 @@ def _module(
         return Candidate(model.attention, 0.0, {"joint": 1.0})
     first = model.attention if config.strategy == "joint" and config.attention_weight and config.epochs else None
     return train_separate(config, _frozen(config, model, crops), crops.labels, validation, progress, first)
+
+
+def _spent(chosen: Candidate, started: Cost) -> Cost:
+    """Since `started`, and before this process where the module goes on from a killed one."""
+    return Cost.now().since(started).plus(chosen.before)
 
 
 def _frozen(config: TrainConfig, model: ReidModel, crops: Crops) -> torch.Tensor:

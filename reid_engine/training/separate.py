@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -17,18 +16,10 @@ from .config import TrainConfig
 from .joint import DEAD_FROM, Progress
 from .objective import triplet_loss
 from .sampler import epoch_seed, people_batches
+from .standing import Candidate, ModuleLearner, Standing
 from .validate import Held, figures
 
 WEIGHT = 10.0
-
-
-@dataclass
-class Candidate:
-    """One module and its score: half of mean AP plus Rank-1 on the validation people, or minus the last loss."""
-
-    module: DiffAttention
-    score: float
-    facts: dict[str, float] = field(default_factory=dict)
 
 
 def train_separate(
@@ -45,19 +36,24 @@ def train_separate(
     crop is used; the first is the plain one. `labels` (N,).
 
     `first`, a module trained before, takes part as it is. Dead modules (no hidden unit fires, A is constant) are told
-    through `progress` as dead_share 1 and left out. Raises TrainingDiverged when every one of them died.
+    through `progress` as dead_share 1 and left out. Where it stands is kept after each epoch, for the same call to go
+    on from. Raises TrainingDiverged when every one of them died, BadConfig where what is kept is another run's.
     """
     vectors = (vectors if vectors.dim() == 3 else vectors[None]).to(config.device)
     labels = labels.to(config.device)
-    candidates = [] if first is None else _damped(config, first, vectors[0], validation, {"joint": 1.0})
-    for ratio, lr in _tried(config):
-        candidates += _grown(config, ratio, lr, vectors, labels, validation, progress)
-    if config.module_choice == "last":
-        candidates = candidates[-1:]
-    alive = [item for item in candidates if item.facts["dead_share"] < DEAD_FROM]
-    if not alive:
+    standing, tried = Standing.of(config, vectors, labels), _tried(config)
+    if first is not None and standing.best is None:
+        _consider(config, standing, _damped(config, first, vectors[0], validation, {"joint": 1.0}))
+    while standing.done < len(tried):
+        learner = ModuleLearner(config, *tried[standing.done], vectors.shape[2])
+        if standing.learner is not None:
+            learner.restore(standing.learner)
+        _grow(config, standing, learner, (vectors, labels), validation, progress)
+    standing.end()
+    if standing.best is None or _dead(standing.best):
         raise TrainingDiverged(_("every diff attention module died (no hidden unit fires); try a smaller module_lrs"))
-    return max(alive, key=lambda item: item.score)
+    standing.best.before = standing.before
+    return standing.best
 
 
 def _tried(config: TrainConfig) -> list[tuple[int, float]]:
@@ -66,47 +62,63 @@ def _tried(config: TrainConfig) -> list[tuple[int, float]]:
     return pairs[:1] if config.module_choice == "last" else pairs
 
 
-def _grown(
+def _grow(
     config: TrainConfig,
-    ratio: int,
-    lr: float,
-    vectors: Tensor,
-    labels: Tensor,
+    standing: Standing,
+    learner: ModuleLearner,
+    frozen: tuple[Tensor, Tensor],
     validation: tuple[Held, Held] | None,
     progress: Progress,
-) -> Iterator[Candidate]:
-    """The module after each epoch at this ratio and rate, vectors (V, N, D); stops early when it is dead."""
-    for epoch, (module, loss) in enumerate(module_epochs(config, ratio, lr, vectors, labels, progress), start=1):
-        facts = {"module_lr": lr, "module_ratio": float(ratio), "module_epoch": float(epoch), "loss": loss}
-        tried = _damped(config, module, vectors[0], _asked(config, validation), facts)
+) -> None:
+    """Trains one module to its last epoch, or until it is dead, and considers it after each; frozen as module_epochs.
+
+    It is saved before it is told: what has been seen is kept.
+    """
+    start = {"module_lr": learner.lr, "module_ratio": float(learner.module.ratio)}
+    for loss in module_epochs(config, learner, *frozen, progress):
+        facts = start | {"module_epoch": float(learner.epoch), "loss": loss}
+        tried = _damped(config, learner.module, frozen[0][0], _asked(config, validation), facts)
+        _consider(config, standing, tried)
+        over = learner.epoch == config.module_epochs or _dead(tried[0])
+        standing.done, standing.learner = standing.done + over, None if over else learner.state()
+        standing.save()
         for candidate in tried:
-            progress(epoch, config.module_epochs, 0, 0, candidate.facts)
-        yield from tried
-        if tried[0].facts["dead_share"] >= DEAD_FROM:
+            progress(learner.epoch, config.module_epochs, 0, 0, candidate.facts)
+        if over:
             return
 
 
-def module_epochs(
-    config: TrainConfig, ratio: int, lr: float, vectors: Tensor, labels: Tensor, progress: Progress
-) -> Iterator[tuple[DiffAttention, float]]:
-    """One module, seeded, as each epoch over vectors (V, N, D), labels (N,) leaves it, and the epoch's last loss.
+def _consider(config: TrainConfig, standing: Standing, tried: list[Candidate]) -> None:
+    """Keeps the best that is alive, the first of equal ones; or the last, dead or not, where nobody may choose."""
+    for candidate in tried:
+        better = standing.best is None or candidate.score > standing.best.score
+        if config.module_choice == "last" or (better and not _dead(candidate)):
+            standing.best = candidate
 
-    It is the same object each time. Raises TrainingDiverged when a loss is no number.
+
+def _dead(candidate: Candidate) -> bool:
+    return candidate.facts["dead_share"] >= DEAD_FROM
+
+
+def module_epochs(
+    config: TrainConfig, learner: ModuleLearner, vectors: Tensor, labels: Tensor, progress: Progress
+) -> Iterator[float]:
+    """Trains the learner's module to its last epoch, over vectors (V, N, D), labels (N,): each epoch's last loss.
+
+    Raises TrainingDiverged when a loss is no number.
     """
-    torch.manual_seed(config.seed)
-    options = {name: getattr(config, name) for name in ("transform", "tied", "activation", "distance", "variant")}
-    module = DiffAttention(vectors.shape[2], ratio, **options)
-    module = module.to(config.device)
-    optimizer, generator = torch.optim.Adam(module.parameters(), lr=lr), torch.Generator().manual_seed(config.seed)
-    for epoch in range(config.module_epochs):
-        optimizer.param_groups[0]["lr"] = lr * 0.1 ** sum(epoch >= at for at in config.module_steps_at)
+    module, optimizer = learner.module, learner.optimizer
+    while learner.epoch < config.module_epochs:
+        epoch = learner.epoch
+        optimizer.param_groups[0]["lr"] = learner.lr * 0.1 ** sum(epoch >= at for at in config.module_steps_at)
         seed = epoch_seed(config.seed, epoch)
         batches = people_batches(labels.cpu(), config.people_per_batch, config.crops_per_person, seed)
         for step, index in enumerate(batches):
-            view = torch.randint(0, len(vectors), (len(index),), generator=generator)
+            view = torch.randint(0, len(vectors), (len(index),), generator=learner.generator)
             loss = _step(config, module, optimizer, vectors[view, index], labels[index])
             progress(epoch + 1, config.module_epochs, step + 1, len(batches), {"loss": loss})
-        yield module, loss
+        learner.epoch += 1
+        yield loss
 
 
 def _asked(config: TrainConfig, validation: tuple[Held, Held] | None) -> tuple[Held, Held] | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from ..evaluation.folder import write_text
 from ..evaluation.metrics import FIGURES, Scores, intervals, paired_intervals
 from ..messages import gettext
 from ..messages import gettext_noop as _
-from .config import PLACES, TrainConfig, require_one_of
+from .config import PLACES, TrainConfig, made_with, require_one_of
 
 METHODS: dict[str, dict[str, Any]] = {
     "plain": {"attention_weight": 0.0, "plain_weight": 1.0},
@@ -32,8 +32,6 @@ METHODS: dict[str, dict[str, Any]] = {
 }
 PAPER_EPOCHS = 120
 PLANS = Path(__file__).parent / "plans"
-# What a row was made with where its options do not say: an option that came later stood at its default.
-OPTIONS_THEN = {item.name: item.default for item in fields(TrainConfig) if item.default is not MISSING}
 SCORED = ("first_rank", "ap", "inp", "person_ids")
 
 Progress = Callable[[int, int, int, int, dict[str, float]], None]
@@ -165,7 +163,7 @@ def _kept(path: Path, wanted: dict[str, Any]) -> Row:
             error=error,
             option="out",
         ) from error
-    made = OPTIONS_THEN | row.options
+    made = made_with(row.options)
     differ = sorted(name for name in wanted if made.get(name) != wanted[name])
     if differ:
         text = _("%(path)s was made with another %(differ)s; delete its folder or give another out")
