@@ -153,7 +153,8 @@ class Engine:
         height, width = int(self._preprocessing["height"]), int(self._preprocessing["width"])
         raw = torch.stack([pixels(image, height, width) for image in images])
         batch = normalise(raw, self._preprocessing["mean"], self._preprocessing["std"])
-        return batch.to(self.device, memory_format=torch.channels_last)
+        layout = torch.channels_last if self._network is self._model else torch.contiguous_format
+        return batch.to(self.device, memory_format=layout)
 
 
 def _checked_strangers(loaded: Bundle, calibration: Curve, path: Path | str) -> NDArray[np.float32] | None:
