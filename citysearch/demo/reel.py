@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from dataclasses import dataclass
+from functools import cache
 from io import BytesIO
 
 import numpy as np
@@ -38,6 +39,7 @@ class Reel:
     shots: tuple[Shooting, ...]
 
 
+@cache
 def person_of(seed: int, number: int) -> Person:
     """The appearance of the walker `number` in the city of `seed`."""
     return Person.from_seed(seed * 10_000 + number)
