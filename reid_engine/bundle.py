@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import BundleCorrupt, BundleMismatch
+from .errors import BundleCorrupt, BundleMismatch, ReportUnwritten
 from .messages import gettext_noop as _
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def write(
 
     `manifest` gives name, created, config, preprocessing, metrics, calibration; version, size and checksums are added.
     `strangers` (C, D) are features of people in no gallery; their directions are kept to 1/127 of the largest number.
-    Raises BundleMismatch when one is missing, OSError when the disk is full (an older bundle then stays whole).
+    Raises BundleMismatch when one is missing, ReportUnwritten when the disk is full (an older bundle then stays whole).
     """
     target, files = Path(path), {WEIGHTS: _weights_of(model)}
     if strangers is not None:
@@ -99,7 +99,7 @@ def write(
     _require(facts, target)
     files |= _network_of(Bundle(target, "", facts, files))
     facts["files"] = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    _replace(target, _sealed({MANIFEST: json.dumps(facts, indent=1, sort_keys=True).encode(), **files}))
+    write_whole(target, _sealed({MANIFEST: json.dumps(facts, indent=1, sort_keys=True).encode(), **files}))
 
 
 def read(path: Path | str) -> Bundle:
@@ -202,14 +202,18 @@ def _require(manifest: Mapping[str, Any], path: Path) -> None:
         raise BundleMismatch(_("%(path)s: its manifest lacks %(missing)s"), path=str(path), missing=", ".join(missing))
 
 
-def _replace(target: Path, content: bytes) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
+def write_whole(target: Path, content: bytes) -> None:
+    """Beside the target, synced, renamed: whole or not at all. Raises ReportUnwritten; an older file then stays."""
     partial = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(target)
+    except OSError as error:
+        text = _("%(path)s cannot be written: %(reason)s")
+        raise ReportUnwritten(text, reason=error.strerror or error, path=str(target)) from error
     finally:
         partial.unlink(missing_ok=True)

@@ -93,7 +93,7 @@ class TrainingStopped(ReidError):
 
 
 class ReportUnwritten(ReidError):
-    """A report, an export or a picture that could not be written where it was asked for."""
+    """A bundle, a report, an export or a picture that could not be written where it was asked for."""
 
     code = "report_unwritten"
 

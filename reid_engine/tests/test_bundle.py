@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reid_engine import bundle
-from reid_engine.errors import BundleCorrupt, BundleMismatch
+from reid_engine.errors import BundleCorrupt, BundleMismatch, ReportUnwritten
 from reid_engine.models import build
 
 CONFIG = {"backbone": "osnet_x0_25", "options": {}, "diff_attention": {"ratio": 16}}
@@ -127,7 +127,7 @@ def test_a_full_disk_leaves_the_old_bundle_whole(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(ReportUnwritten, match="No space"):
         bundle.write(target, build(CONFIG), FACTS)
     bundle.verify(target)
     assert [path.name for path in tmp_path.iterdir()] == ["kept.reid"]

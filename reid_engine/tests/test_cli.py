@@ -62,6 +62,7 @@ NAMES = {
     "schedule": "step",
     "module_choice": "last",
     "variant": "paper",
+    "plain_feature": "normalised",
     "single_crops": "repeat",
 }
 HALVES = dict.fromkeys(("weight_decay", "final_lr", "ema", "label_smoothing", "flip", "erasing", "jitter", "lr"), 0.25)

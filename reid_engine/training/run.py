@@ -154,8 +154,7 @@ def resumed(config: TrainConfig, learner: Learner) -> Learner:
             raise BadConfig(text, path=path, options=options, option="resume")
         learner.restore(checkpoint.load(path))
     if parallel.is_first():
-        options.parent.mkdir(parents=True, exist_ok=True)
-        options.write_text(json.dumps(wanted, indent=1))
+        bundle.write_whole(options, json.dumps(wanted, indent=1).encode())
     return learner
 
 

@@ -13,6 +13,7 @@ from citysearch.gallery.claims import claimed
 from citysearch.gallery.indexing import Slice
 from citysearch.gallery.models import Crop, GalleryImport
 from citysearch.gallery.tests.conftest import Queued, TinyExtractor, items, make_version, picture
+from citysearch.research.queries import active_model
 from citysearch.research.services import model_index
 from citysearch.research.signals import unindexed_asked
 
@@ -72,16 +73,20 @@ def test_a_new_version_is_built_slice_by_slice_and_then_switched_to(
     monkeypatch.setattr(tasks, "SLICE_SECONDS", 0)
     monkeypatch.setattr("citysearch.gallery.indexing.EXTRACT_ROWS", 4)
     monkeypatch.setattr("citysearch.research.services.model_verify", lambda version: None)
+    services.index_cameras([camera.pk for camera in filled], version, extractor=engine_is)
     new = make_version("new", state="registered")
     with django_capture_on_commit_callbacks(execute=True):
         model_index(new, activate=True)
-    states = []
+    states, searched = [], []
     while no_broker:
+        searched.append((active_model(), len(queries.gallery_of(filled, active_model()).ids)))
         _name, arguments = no_broker.pop()
         tasks.version_index_task(*arguments)
         new.refresh_from_db()
         states.append((new.state, queries.index_progress(new)["indexed"]))
     assert states == [("indexing", 4), ("indexing", 6), ("active", 10)]
+    assert searched == 3 * [(version, 10)], "until the switch the old version is searched, all of it"
+    assert active_model() == new and len(queries.gallery_of(filled, new).ids) == 10
     version.refresh_from_db()
     assert version.state == "ready"
 
