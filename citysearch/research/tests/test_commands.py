@@ -239,10 +239,10 @@ def test_an_ablation_stopped_by_ctrl_c_says_what_is_kept(
 ) -> None:
     from reid_engine.training import ablate
 
-    def second_row(config: Any, ratio: int, *rest: Any) -> Any:
-        if ratio == 64:
+    def second_row(config: Any, learner: Any, *rest: Any) -> Any:
+        if learner.module.ratio == 64:
             raise KeyboardInterrupt
-        return trained(config, ratio, *rest)
+        return trained(config, learner, *rest)
 
     trained = ablate.module_epochs
     monkeypatch.setattr(ablate, "module_epochs", second_row)
