@@ -25,9 +25,11 @@ def _osnet(width: str, instance: bool = False) -> Callable[..., nn.Module]:
 REGISTRY: dict[str, Callable[..., nn.Module]] = {
     "osnet_x0_25": _osnet("x0_25"),
     "osnet_x0_5": _osnet("x0_5"),
+    "osnet_x0_75": _osnet("x0_75"),
     "osnet_x1_0": _osnet("x1_0"),
     "osnet_ain_x0_25": _osnet("x0_25", True),
     "osnet_ain_x0_5": _osnet("x0_5", True),
+    "osnet_ain_x0_75": _osnet("x0_75", True),
     "osnet_ain_x1_0": _osnet("x1_0", True),
     "mobilenetv2": MobileNetV2,
     "bagtricks": BagTricks,

@@ -10,7 +10,12 @@ from torch import Tensor, nn
 
 from .staged import Staged
 
-WIDTHS = {"x0_25": (16, 64, 96, 128), "x0_5": (32, 128, 192, 256), "x1_0": (64, 256, 384, 512)}
+WIDTHS = {
+    "x0_25": (16, 64, 96, 128),
+    "x0_5": (32, 128, 192, 256),
+    "x0_75": (48, 192, 288, 384),
+    "x1_0": (64, 256, 384, 512),
+}
 
 
 class ConvLayer(nn.Module):

@@ -56,8 +56,10 @@ def test_the_last_stride_is_one() -> None:
         assert OSNet().eval().feature_map(images(1)).shape == (1, 128, 4, 2)
 
 
-def test_osnet_has_its_published_size() -> None:
-    assert sum(weights.numel() for weights in OSNet("x1_0").parameters()) == pytest.approx(2.2e6, rel=0.02)
+@pytest.mark.parametrize(("width", "millions"), [("x0_25", 0.2), ("x0_5", 0.6), ("x0_75", 1.3), ("x1_0", 2.2)])
+def test_osnet_has_its_published_size(width: str, millions: float) -> None:
+    parameters = sum(weights.numel() for weights in OSNet(width).parameters())
+    assert parameters / 1e6 == pytest.approx(millions, abs=0.06)
 
 
 def test_the_neck_has_no_bias_to_learn_and_zero_mean_features() -> None:

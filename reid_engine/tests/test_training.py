@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import shutil
@@ -265,6 +266,19 @@ def test_the_plain_triplet_takes_the_feature_asked_for(pictures: Path, tmp_path:
         vectors = out["pre"] if feature == "raw" else out["post"] / out["post"].norm(dim=1, keepdim=True)
         expected = 2 * batch_hard(torch.cdist(vectors, vectors), labels, 0.3)
         assert learner.objective.train()(images, labels)["plain"].item() == pytest.approx(expected.item(), rel=1e-3)
+
+
+def test_the_centres_take_their_own_step(pictures: Path, tmp_path: Path) -> None:
+    """SGD 0.5 on the centres' own loss, mean |x - c|^2: c - (c - x) summed over its crops / B, whatever its weight."""
+    torch.manual_seed(0)
+    config = tiny(pictures, tmp_path, center_weight=0.0005)
+    learner = joint.new_learner(config, start_model(config, decode(data.read("market1501", pictures).train, 32, 16)), 4)
+    images, labels = torch.rand(12, 3, 32, 16), torch.arange(12) // 3
+    before = learner.centers.centers.detach().clone()
+    pre = copy.deepcopy(learner.model).train()(images)["pre"].detach()
+    joint._step(config, learner, images, labels)
+    moved = torch.stack([(before[label] - pre[labels == label]).sum(0) / 12 for label in range(4)])
+    assert torch.allclose(learner.centers.centers, before - moved, atol=1e-5)
 
 
 def test_people_without_a_pair_and_batches_without_people_are_refused(pictures: Path, tmp_path: Path) -> None:

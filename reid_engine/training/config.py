@@ -17,9 +17,11 @@ DATA_FORMATS = READERS
 BACKBONES = (
     "osnet_x0_25",
     "osnet_x0_5",
+    "osnet_x0_75",
     "osnet_x1_0",
     "osnet_ain_x0_25",
     "osnet_ain_x0_5",
+    "osnet_ain_x0_75",
     "osnet_ain_x1_0",
     "mobilenetv2",
     "bagtricks",
