@@ -7,11 +7,14 @@ import { get, set, watch } from "./store.js";
 
 const LIVE = ["queued", "running"];
 const PAGE = 500;
-// After a start and after a verdict the next looks are taken soon, not at the next poll.
-const HURRY_MS = [150, 300, 500, 700, 900, 1200, 1600, 2200, 3000];
+// After a start and after a verdict the next looks are taken soon, not at the next poll: so long after one another.
+const HURRY_MS = [...Array(16).fill(100), 200, 300, 500, 800];
+// So many of them are taken whatever the page says: it may say what was so before.
+const HURRY_LEAST = 4;
 
 let revision = null;
 let loading = Promise.resolve();
+let hurries = 0;
 
 export const isLive = () => LIVE.includes(get("state"));
 
@@ -53,12 +56,31 @@ function onProgress() {
   const { state, revision: now, sightings, parts } = byId("progress").dataset;
   const before = get("state");
   if (state !== before) setState(state);
-  if (now !== revision) {
-    revision = now;
-    app.toggleAttribute("data-reading", true);
-    loading = loading.then(refresh).catch(failed).finally(() => app.toggleAttribute("data-reading", false));
-    tell(before, state, Number(sightings), parts);
-  }
+  if (now === revision) return;
+  const work = ranked(now) === ranked(revision) ? judged : refresh;
+  revision = now;
+  app.toggleAttribute("data-reading", true);
+  loading = loading.then(() => work(now)).catch(failed).finally(() => app.toggleAttribute("data-reading", false));
+  tell(before, state, Number(sightings), parts);
+}
+
+/** A revision without its newest verdict: as long as this is the same, ranking and path are. */
+const ranked = (which) => which?.split(".").toSpliced(-2, 1).join(".");
+
+/** Verdicts are shown before any ranking takes account of them, a colleague's too. */
+async function judged() {
+  const id = get("search");
+  const said = new Map((await read(`searches/${id}/verdicts/`)).map((row) => [row.crop, row.verdict]));
+  if (id !== get("search")) return;
+  const changed = get("hits").filter((hit) => hit.verdict !== verdictOf(hit, said));
+  for (const hit of changed) hit.verdict = verdictOf(hit, said);
+  if (changed.length) set("hits", get("hits"));
+}
+
+/** The shown crop's own; a sighting with a confirmed crop is confirmed. */
+function verdictOf(hit, said) {
+  if (hit.burst.some((crop) => said.get(crop) === "confirmed")) return "confirmed";
+  return said.get(hit.crop) ?? null;
 }
 
 function failed(error) {
@@ -74,8 +96,8 @@ function tell(before, state, sightings, parts) {
   if (before !== state && state === "done") announce(`${gettext("The search is finished.")} ${count}`);
 }
 
-/** Hits first, the path when there is one; pages beyond the first follow. */
-async function refresh() {
+/** Hits first, the path when there is one; pages beyond the first follow, unless there is a newer revision by then. */
+async function refresh(mine) {
   const id = get("search");
   if (!id) return;
   const [first, path] = await Promise.all([
@@ -87,14 +109,15 @@ async function refresh() {
   // What was read before of the pages that follow stays for so long: whoever is far down the list stays there.
   set("hits", joined(first.results, get("hits").slice(PAGE)));
   if (isLive()) return;
-  const all = await readOn(id, first);
-  if (id === get("search")) set("hits", all);
+  const current = () => id === get("search") && ranked(mine) === ranked(revision);
+  const all = await readOn(id, first, current);
+  if (current()) set("hits", all);
 }
 
 /** All pages. A new scoring on the way may leave fewer of them; the next poll reads all anew then. */
-async function readOn(id, first) {
+async function readOn(id, first, current) {
   let all = first.results;
-  for (let page = 2, more = first; more.next; page += 1) {
+  for (let page = 2, more = first; more.next && current(); page += 1) {
     more = await read(`searches/${id}/hits/`, { page_size: PAGE, page }).catch(pastTheEnd);
     all = joined(all, more.results);
   }
@@ -125,10 +148,17 @@ function pathOf(collection) {
   };
 }
 
-/** Ask the server now, and a few times soon after. */
-export function hurry() {
-  for (const delay of HURRY_MS) setTimeout(() => window.htmx.trigger("#progress", "poll"), delay);
+/** Ask the server a few times soon, until all is done. */
+export async function hurry() {
+  const mine = (hurries += 1);
+  for (const [look, pause] of HURRY_MS.entries()) {
+    await new Promise((resolve) => setTimeout(resolve, pause));
+    if (mine !== hurries || (look >= HURRY_LEAST && !busy())) return;
+    window.htmx.trigger("#progress", "poll");
+  }
 }
+
+const busy = () => isLive() || "rescoring" in byId("progress").dataset;
 
 async function stop() {
   byId("stop").disabled = true;
