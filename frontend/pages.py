@@ -130,6 +130,11 @@ def _alike(search: Search) -> dict[str, int]:
     return found.aggregate(sightings=Count("sighting", distinct=True), alike=Count("pk"))
 
 
+def revision_of(search: Search) -> str:
+    """The revision of `run_of`, which a page asks for far more often than it has changed."""
+    return _revision(search, search_state(search))
+
+
 def _revision(search: Any, state: dict[str, Any]) -> str:
     """Changes whenever hits, verdicts, path or state have changed, or the gallery has since."""
     counts = state["counts"]

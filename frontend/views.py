@@ -78,10 +78,10 @@ def search(request: HttpRequest, pk: UUID) -> HttpResponse:
 @fragment
 def search_status(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The piece the page asks for every second; nothing (204) when a finished search has not changed."""
-    run = pages.run_of(pages.search_or_404(request.user, pk), request.user)
-    if not run["live"] and run["revision"] == request.GET.get("revision"):
+    found = pages.search_or_404(request.user, pk)
+    if found.state not in pages.LIVE and pages.revision_of(found) == request.GET.get("revision"):
         return HttpResponse(status=204)
-    return render(request, "frontend/parts/status.html", {"run": run})
+    return render(request, "frontend/parts/status.html", {"run": pages.run_of(found, request.user)})
 
 
 @login_required

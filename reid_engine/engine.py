@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 BATCH = 16  # small enough for a worker's cache: 350 crops/s a core (OSNet x0.25, 256x128), 140 with 64
 FLOAT16_LIMIT = 65_504.0
+REMEMBERED_QUERIES = 8
 VIEWS = ("plain", "flip")
 
 
@@ -66,6 +68,7 @@ class Engine:
         self._network = self._graph_or_model(loaded)
         calibration = Calibration.from_dict(loaded.manifest["calibration"])
         self._strangers = _checked_strangers(loaded, calibration, bundle_path)
+        self._strangeness = lru_cache(REMEMBERED_QUERIES)(partial(_strangeness_of, self._strangers))
         self._ranker = Ranker(Attention.of(self._model.attention), calibration, exhaustive_rows, self._workers)
         self._ranker.prepare()
 
@@ -112,7 +115,7 @@ class Engine:
         """Of a search of so many rows by this query (D,); None where the bundle's likelihoods do not depend on it."""
         if self._strangers is None:
             return None
-        return Situation(rows, float(strangeness(query[None], self._strangers)[0]))
+        return Situation(rows, self._strangeness(np.asarray(query, np.float32).tobytes()))
 
     def absence(self, query: NDArray[np.float32], hits: NDArray[np.floating]) -> float | None:
         """How much speaks for the person of this query (D,) not being there: hits (N, D), the best first; see absence.
@@ -155,6 +158,12 @@ class Engine:
         batch = normalise(raw, self._preprocessing["mean"], self._preprocessing["std"])
         layout = torch.channels_last if self._network is self._model else torch.contiguous_format
         return batch.to(self.device, memory_format=layout)
+
+
+def _strangeness_of(strangers: NDArray[np.floating] | None, query: bytes) -> float:
+    """How common the look of a query is, from its float32 bytes: all parts of a search ask the same."""
+    assert strangers is not None
+    return float(strangeness(np.frombuffer(query, np.float32)[None], strangers)[0])
 
 
 def _checked_strangers(loaded: Bundle, calibration: Curve, path: Path | str) -> NDArray[np.float32] | None:

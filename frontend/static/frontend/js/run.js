@@ -8,7 +8,7 @@ import { get, set, watch } from "./store.js";
 const LIVE = ["queued", "running"];
 const PAGE = 500;
 // After a start and after a verdict the next looks are taken soon, not at the next poll: so long after one another.
-const HURRY_MS = [...Array(16).fill(100), 200, 300, 500, 800];
+const HURRY_MS = [200, ...Array(16).fill(100), 200, 300, 500, 800];
 // So many of them are taken whatever the page says: it may say what was so before.
 const HURRY_LEAST = 4;
 
@@ -96,22 +96,24 @@ function tell(before, state, sightings, parts) {
   if (before !== state && state === "done") announce(`${gettext("The search is finished.")} ${count}`);
 }
 
-/** Hits first, the path when there is one; pages beyond the first follow, unless there is a newer revision by then. */
+/** The path and the first hits; pages beyond the first follow, unless there is a newer revision by then. */
 async function refresh(mine) {
   const id = get("search");
   if (!id) return;
-  const [first, path] = await Promise.all([
-    read(`searches/${id}/hits/`, { page_size: PAGE }),
-    read(`searches/${id}/trajectory.geojson`).catch(() => null),
-  ]);
+  const [first] = await Promise.all([read(`searches/${id}/hits/`, { page_size: PAGE }), readPath(id)]);
   if (id !== get("search")) return;
-  set("path", path?.features?.length ? pathOf(path) : null);
   // What was read before of the pages that follow stays for so long: whoever is far down the list stays there.
   set("hits", joined(first.results, get("hits").slice(PAGE)));
   if (isLive()) return;
   const current = () => id === get("search") && ranked(mine) === ranked(revision);
   const all = await readOn(id, first, current);
   if (current()) set("hits", all);
+}
+
+/** The path is drawn as soon as it is there: it is small, and the hits take longer. */
+async function readPath(id) {
+  const path = await read(`searches/${id}/trajectory.geojson`).catch(() => null);
+  if (id === get("search")) set("path", path?.features?.length ? pathOf(path) : null);
 }
 
 /** All pages. A new scoring on the way may leave fewer of them; the next poll reads all anew then. */

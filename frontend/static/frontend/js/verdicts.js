@@ -39,13 +39,18 @@ export function judge(value, hit) {
       await give(search, verdictsFor(hit, value));
       announce({ confirmed: gettext("Confirmed."), rejected: gettext("Rejected."), undecided: gettext("Undecided.") }[value]);
     } catch (error) {
+      settle(hit, value);
       hit.verdict = before;
-      throw error;
-    } finally {
-      if (pending.get(hit.crop) === value) pending.delete(hit.crop);
       set("hits", get("hits"));
+      throw error;
     }
+    settle(hit, value);
   });
+}
+
+/** The server has it, or has refused it. */
+function settle(hit, value) {
+  if (pending.get(hit.crop) === value) pending.delete(hit.crop);
 }
 
 async function give(search, verdicts) {
