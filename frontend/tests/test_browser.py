@@ -323,8 +323,12 @@ def test_a_failed_search_says_why(stage: Any, log_in: Any, screenshot: Any) -> N
 def test_a_colleagues_verdict_appears_by_itself(stage: Any, log_in: Any, supervisor: Any) -> None:
     page = log_in("operator")
     search = search_to_the_end(page, stage)
+    page.locator(".workbench:not([data-reading])").wait_for()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
     search.verdicts.create(crop=search.candidates.first().crop, value="confirmed", user=supervisor)
     page.locator('.hit[data-verdict="confirmed"]').wait_for()
+    assert not [url for url in asked if "/hits/" in url], "hits are read again when they are scored, not before"
 
 
 def verdicts_of(search: Search) -> dict[int, str]:
