@@ -191,10 +191,19 @@ def test_two_thousand_hits_have_their_places_and_only_those_in_sight_are_drawn(o
     page.reload()
     until(page, "document.querySelectorAll('.hit-item').length === 2000")
     height = page.evaluate("document.getElementById('results-scroll').scrollHeight")
-    page.evaluate("document.querySelector('.hit-item:nth-child(1500)').scrollIntoView()")
+    page.evaluate(
+        """() => {
+          const [box, list] = [document.getElementById("results-scroll"), document.getElementById("hits")];
+          box.scrollTop = list.offsetTop + (1499 / 2000) * list.offsetHeight;
+        }"""
+    )
     until(page, "document.querySelector('.hit-item:nth-child(1500) .hit') !== null")
     assert page.evaluate("document.getElementById('results-scroll').scrollHeight") == height, "nothing jumps"
     assert page.evaluate("document.querySelectorAll('.hit').length") < 80
+    boxes = "[...document.querySelectorAll('.hit-item')].filter(one => one.getClientRects().length).length"
+    assert page.evaluate(boxes) < 80, "what nobody sees costs no frame: it has no box"
+    seen = page.locator(".hit-item:nth-child(1500)")
+    assert (seen.get_attribute("aria-posinset"), seen.get_attribute("aria-setsize")) == ("1500", "2000")
 
     rows[:] = [row | {"rank": n} for n, row in enumerate(reversed(rows), start=1)]
     page.evaluate(

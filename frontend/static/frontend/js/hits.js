@@ -11,11 +11,15 @@ import { judge, pendingOf } from "./verdicts.js";
 
 const list = byId("hits");
 const template = byId("hit-card").content.firstElementChild;
-// Key of a hit -> its place in the list: {card, near, hit, index, stop}.
+const scroller = byId("results-scroll");
+// Key of a hit -> its place in the list: {card, hit, index, stop}.
 const places = new Map();
+// The places whose cards are drawn; all others have no box, so that a frame of scrolling costs what is seen, not what is found.
+const drawn = new Set();
+// Drawn above and below the window, for the next turns of the wheel.
+const GLANCE_PX = 700;
 let columns = 1;
-// As many are drawn at once, before the browser says which are near.
-const FIRST = 16;
+let rows = 0;
 // Of the narrowest card, and between two; as in the style sheet.
 const CARD_WIDTH = 420;
 const GAP = 8;
@@ -52,7 +56,7 @@ function prepared() {
   return get("hits");
 }
 
-/** Every hit has its place in the list at once, of one height; only those near the window are drawn in it. */
+/** Every hit has its place in the list at once, of one height; only those near the window are drawn. */
 function render() {
   const shown = get("shown");
   const stops = new Map((get("path")?.stops ?? []).map((stop) => [stop.sighting, stop.number]));
@@ -61,14 +65,15 @@ function render() {
   measure(shown.length);
   let before = null;
   shown.forEach((hit, index) => {
-    const place = places.get(keyOf(hit)) ?? make(hit, index);
+    const place = places.get(keyOf(hit)) ?? make(hit);
     Object.assign(place, { hit, index, stop: stops.get(hit.sighting) });
-    if (place.near) draw(place);
+    if (drawn.has(place)) draw(place);
     const next = before ? before.nextElementSibling : list.firstElementChild;
     if (next !== place.card) list.insertBefore(place.card, next);
     stand(place.card, index);
     before = place.card;
   });
+  look();
   note(shown.length);
 }
 
@@ -76,55 +81,69 @@ function render() {
 function stand(card, index) {
   card.style.setProperty("--column", String(index % columns));
   card.style.setProperty("--row", String(Math.floor(index / columns)));
+  card.setAttribute("aria-posinset", String(index + 1));
+  card.setAttribute("aria-setsize", String(get("shown").length));
 }
 
 /** As many columns as the list is wide, one at least; its height is that of its rows. */
 function measure(count) {
   columns = Math.max(1, Math.floor((list.clientWidth + GAP) / (CARD_WIDTH + GAP)));
   list.style.setProperty("--columns", String(columns));
-  list.style.setProperty("--rows", String(Math.ceil(count / columns)));
+  rows = Math.ceil(count / columns);
+  list.style.setProperty("--rows", String(rows));
 }
 
 function resized() {
   measure(places.size);
   for (const { card, index } of places.values()) stand(card, index);
+  look();
 }
 
-function drop(key, { card }) {
-  nearness.unobserve(card);
-  card.remove();
+function drop(key, place) {
+  drawn.delete(place);
+  place.card.remove();
   places.delete(key);
 }
 
-function make(hit, index) {
-  const place = { card: template.cloneNode(false), near: index < FIRST };
+function make(hit) {
+  const place = { card: template.cloneNode(false) };
   place.card.dataset.key = keyOf(hit);
+  place.card.hidden = true;
   places.set(keyOf(hit), place);
-  nearness.observe(place.card);
   return place;
 }
 
 function draw(place) {
-  place.near = true;
+  drawn.add(place);
+  place.card.hidden = false;
   if (!place.card.firstElementChild) place.card.append(...template.cloneNode(true).children);
   fill(place.card, place.hit, place.index, place.stop);
 }
 
-/** What was scrolled far away gives its elements back, but for the one that has the focus. */
-const nearness = new IntersectionObserver(
-  (entries) => {
-    for (const { target, isIntersecting } of entries) {
-      const place = places.get(target.dataset.key);
-      if (!place) continue;
-      if (isIntersecting) draw(place);
-      else if (!target.contains(document.activeElement)) {
-        place.near = false;
-        target.replaceChildren();
-      }
-    }
-  },
-  { root: byId("results-scroll"), rootMargin: "700px 0px" },
-);
+/** Draw what is near the window; what was scrolled far away gives its elements back, but for the hit in hand. */
+function look() {
+  const [first, end] = near();
+  const inHand = ({ card }) => card.dataset.key === get("selected") || card.contains(document.activeElement);
+  for (const place of drawn) if ((place.index < first || place.index >= end) && !inHand(place)) clear(place);
+  for (const hit of get("shown").slice(first, end)) {
+    const place = places.get(keyOf(hit));
+    if (!drawn.has(place)) draw(place);
+  }
+}
+
+function clear(place) {
+  drawn.delete(place);
+  place.card.hidden = true;
+  place.card.replaceChildren();
+}
+
+/** The first hit near the window and the first one after it; a list that is not on the page has none. */
+function near() {
+  const [window, { top, height }] = [scroller.getBoundingClientRect(), list.getBoundingClientRect()];
+  if (!height) return [0, 0];
+  const row = (y) => Math.max(0, ((y - top) / height) * rows);
+  return [Math.floor(row(window.top - GLANCE_PX)) * columns, Math.ceil(row(window.bottom + GLANCE_PX)) * columns];
+}
 
 const queryPhoto = () => viewOf(get("photos")[0]);
 
@@ -240,7 +259,9 @@ function onClick(event) {
 }
 
 export function start() {
-  new ResizeObserver(resized).observe(list);
+  const size = new ResizeObserver(resized);
+  for (const element of [list, scroller]) size.observe(element);
+  scroller.addEventListener("scroll", look, { passive: true });
   list.addEventListener("click", onClick);
   list.addEventListener("focusin", (event) => {
     const card = event.target.closest(".hit-item");
@@ -248,7 +269,7 @@ export function start() {
   });
   byId("sort").addEventListener("change", (event) => set("sort", event.target.value));
   byId("floor").addEventListener("input", (event) => set("floor", Number(event.target.value) / 100));
-  byId("results-scroll").addEventListener("click", (event) => {
+  scroller.addEventListener("click", (event) => {
     if (event.target.closest("[data-act=show-all]")) set("floor", 0);
   });
   watch("floor", (floor) => {
@@ -257,7 +278,7 @@ export function start() {
   });
   watch(["hits", "sort", "floor", "window"], choose);
   watch(["shown", "path", "photos"], render);
-  watch("turned", (hit) => places.get(keyOf(hit))?.near && draw(places.get(keyOf(hit))));
+  watch("turned", (hit) => drawn.has(places.get(keyOf(hit))) && draw(places.get(keyOf(hit))));
   watch("evidence", render);
   watch("complaint", () => note(get("shown").length));
 }
