@@ -12,7 +12,7 @@ import zlib
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 from reid_engine.contracts import PhotoQuality
 from reid_engine.errors import BadPhoto
@@ -186,22 +186,17 @@ def encode_jpeg(image: Image.Image, quality: int = 95) -> bytes:
 def _load(data: bytes, limits: Limits) -> Image.Image:
     if len(data) > MAX_BYTES:
         raise _too_large(limits.noun, _bytes(len(data)), _bytes(MAX_BYTES))
-    width, height = _declared_size(data, limits.noun)
-    if width * height > MAX_PIXELS:
-        raise _too_large(limits.noun, _pixels(f"{width}x{height}"), _pixels(f"{MAX_PIXELS:,}"))
     image = _decode(data, limits.noun)
     _refuse_small(image, limits)
     return image
 
 
-def _declared_size(data: bytes, noun: Message) -> tuple[int, int]:
-    """Width and height by the header, nothing decoded; the file's own checksums verified where it has any."""
+def _decode(data: bytes, noun: Message) -> Image.Image:
+    """Upright RGB pixels, if there are not too many of them; raises BadPhoto."""
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            size = image.size
-            if size[0] * size[1] <= MAX_PIXELS:
-                image.verify()
-            return size
+        with _verified(data, noun) as image:
+            image.load()
+            return _bare(_to_rgb(_upright(image)))
     except _BOMB as error:
         raise _too_large(
             noun, Message(_("more pixels than can be decoded safely")), _pixels(f"{MAX_PIXELS:,}")
@@ -210,14 +205,15 @@ def _declared_size(data: bytes, noun: Message) -> tuple[int, int]:
         raise _unreadable(data, noun) from error
 
 
-def _decode(data: bytes, noun: Message) -> Image.Image:
-    """Upright RGB pixels. verify() leaves a file unusable, hence the second opening."""
-    try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            image.load()
-            return _bare(_to_rgb(_upright(image)))
-    except _BROKEN as error:
-        raise _unreadable(data, noun) from error
+def _verified(data: bytes, noun: Message) -> ImageFile.ImageFile:
+    """The picture by its header, nothing decoded. Only PNG has checksums; looking at them uses the opened file up."""
+    image = Image.open(io.BytesIO(data), formats=FORMATS)
+    if image.width * image.height > MAX_PIXELS:
+        raise _too_large(noun, _pixels(f"{image.width}x{image.height}"), _pixels(f"{MAX_PIXELS:,}"))
+    if image.format != "PNG":
+        return image
+    image.verify()
+    return Image.open(io.BytesIO(data), formats=FORMATS)
 
 
 def _upright(image: Image.Image) -> Image.Image:
