@@ -121,8 +121,13 @@ export function fit(target, animate = !calm.matches) {
   if (map.getSize().x && map.getSize().y) map.fitBounds(target, { padding: [26, 26], maxZoom: 18, animate });
 }
 
+/** Take the room the map has now. Who changes it and fits the map says so first: then it is drawn once, not twice. */
+export const settle = () => map.invalidateSize({ pan: false });
+
 function resized() {
-  map.invalidateSize({ pan: false });
+  const size = map.getSize();
+  if (size.x === byId("map").clientWidth && size.y === byId("map").clientHeight) return;
+  settle();
   if (fitted) fit(fitted, false);
 }
 
