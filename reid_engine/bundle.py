@@ -151,13 +151,11 @@ def _network_of(bundle: Bundle) -> dict[str, bytes]:
     from .graph import traced
     from .models.foreign import OnnxExtractor, Unseeing
 
-    model, (height, width) = (
-        bundle.model(),
-        (int(bundle.manifest["preprocessing"][side]) for side in ("height", "width")),
-    )
+    model, preprocessing = bundle.model(), bundle.manifest["preprocessing"]
     if isinstance(model.backbone, OnnxExtractor | Unseeing):
         return {}
-    return {NETWORK: traced(model, {"pictures": torch.zeros(2, 3, height, width)}, ["features"])}
+    pictures = torch.zeros(2, 3, int(preprocessing["height"]), int(preprocessing["width"]))
+    return {NETWORK: traced(model, {"pictures": pictures}, ["features"])}
 
 
 def _directions(features: NDArray[np.floating]) -> bytes:

@@ -22,7 +22,7 @@ from reid_engine import bundle
 from reid_engine.absence import absence
 from reid_engine.augment import normalise, pixels
 from reid_engine.bundle import Bundle
-from reid_engine.calibration import Calibration, Curve, Situated, Situation, directions, strangeness
+from reid_engine.calibration import Calibration, Curve, Situated, Situation, strangeness
 from reid_engine.contracts import Ranking
 from reid_engine.errors import BadConfig, BundleCorrupt, BundleMismatch
 from reid_engine.models.foreign import onnx_extractor
@@ -35,7 +35,7 @@ from .messages import gettext_noop as _
 if TYPE_CHECKING:
     from reid_engine.explain import Explanation
 
-BATCH = 16  # small enough for a worker's cache: 350 crops/s a core (OSNet x0.25, 256x128), 140 with 64
+BATCH = 16  # small enough for a worker's cache where torch runs: 350 crops/s a core (OSNet x0.25, 256x128), 140 with 64
 FLOAT16_LIMIT = 65_504.0
 REMEMBERED_QUERIES = 8
 VIEWS = ("plain", "flip")
@@ -167,13 +167,13 @@ def _strangeness_of(strangers: NDArray[np.floating] | None, query: bytes) -> flo
 
 
 def _checked_strangers(loaded: Bundle, calibration: Curve, path: Path | str) -> NDArray[np.float32] | None:
-    """Directions of the strangers a situated calibration needs, else None. Raises BundleCorrupt where they miss."""
+    """The strangers a situated calibration needs, else None. Raises BundleCorrupt where they are missing."""
     if not isinstance(calibration, Situated):
         return None
     if loaded.strangers is None:
         text = _("%(path)s: its calibration needs strangers, and it has none; write it again")
         raise BundleCorrupt(text, path=str(path))
-    return directions(loaded.strangers)
+    return loaded.strangers
 
 
 def _to_float16(features: NDArray[np.float32]) -> NDArray[np.float16]:

@@ -122,12 +122,12 @@ export function fit(target, animate = !calm.matches) {
 }
 
 /** Take the room the map has now. Who changes it and fits the map says so first: then it is drawn once, not twice. */
-export const settle = () => map.invalidateSize({ pan: false });
+export const resize = () => map.invalidateSize({ pan: false });
 
 function resized() {
   const size = map.getSize();
   if (size.x === byId("map").clientWidth && size.y === byId("map").clientHeight) return;
-  settle();
+  resize();
   if (fitted) fit(fitted, false);
 }
 

@@ -4,7 +4,7 @@ import { colour } from "./basemap.js";
 import { clock, day, distance, fullTime, odds, offsetOf, seconds, seenBy, span, speed, sureness } from "./format.js";
 import { gettext, interpolate, ngettext } from "./i18n.js";
 import { keyOf, select } from "./hits.js";
-import { fit, map, settle } from "./map.js";
+import { fit, map, resize } from "./map.js";
 import { announce, app, byId, calm, element, narrow, show } from "./page.js";
 import { get, set, watch } from "./store.js";
 
@@ -41,7 +41,7 @@ function draw(path) {
   show(byId("player"), list().length > 0);
   show(byId("fit-path"), list().length > 0);
   conflicts(path?.conflicts ?? []);
-  settle();
+  resize();
   if (!list().length) return;
   path.legs.forEach((leg, index) => drawLeg(leg, index, path.stops));
   drawStops(path.stops);
