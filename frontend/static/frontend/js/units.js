@@ -39,7 +39,13 @@ function open(node, opened) {
   node.setAttribute("aria-expanded", String(opened));
   const branch = node.querySelector(":scope > .branch");
   show(branch, opened);
-  if (opened && !branch.childElementCount) window.htmx.trigger(node.querySelector(".twist"), "click");
+  if (opened && !branch.childElementCount) load(node.querySelector(".twist"));
+}
+
+/** A row that has only just come is not htmx's own yet, and its click would load nothing. */
+function load(twist) {
+  window.htmx.process(twist);
+  window.htmx.trigger(twist, "click");
 }
 
 const isOpen = (node) => node.getAttribute("aria-expanded") === "true";
