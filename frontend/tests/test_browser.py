@@ -508,6 +508,23 @@ def test_units_are_chosen_by_name_and_by_arrow_keys(stage: Any, log_in: Any) -> 
     assert page.locator("#chosen-unit b").inner_text() == "Mill Street"
 
 
+AT_ONCE = """() => new MutationObserver((_, observer) => {
+  const node = document.querySelector("#tree .node-name[title^='West']")?.closest(".node");
+  if (!node) return;
+  observer.disconnect();
+  node.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true }));
+}).observe(document.querySelector("#tree"), { childList: true })"""
+
+
+def test_a_branch_opens_in_the_moment_its_row_comes(stage: Any, log_in: Any) -> None:
+    page = log_in("operator")
+    page.locator("#unit-find").fill("harbour s")
+    until(page, "document.querySelectorAll('#tree .node').length === 1")
+    page.evaluate(AT_ONCE)
+    page.locator("#unit-find").fill("")
+    page.locator("#tree .node-name", has_text="Mill Street").wait_for(timeout=10_000)
+
+
 def test_a_units_data_stand_beside_the_map_and_become_a_condition(
     stage: Any, log_in: Any, city: Any, screenshot: Any
 ) -> None:
