@@ -88,7 +88,7 @@ HELP = {
     "validate_every": _("epochs between validations, 0 for never"),
     "device": _("cpu, cuda or cuda:N"),
     "threads": _("threads of the processor, 0 for all"),
-    "bf16": _("compute in bfloat16"),
+    "bf16": _("compute in bfloat16 where the device has it, elsewhere in float32"),
     "gradient_checkpointing": _("compute the backbone's inner maps again instead of keeping them: less memory, slower"),
     "resume": _("go on from the checkpoint in --out where there is one"),
 }

@@ -132,6 +132,12 @@ class OSNet(Staged):
         self.fc = nn.Sequential(nn.Linear(stages[2], self.dim), nn.BatchNorm1d(self.dim), last)
         self.apply(_initialise)
 
+    def renamed(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """A checkpoint's weights by this network's names: instance norm begins with batch norm's scale and shift."""
+        inside = {f"backbone.{name}" for name in self.state_dict() if ".inside." in name}
+        moved = {name: name.replace("inside", "conv3.bn") for name in inside}
+        return state | {name: state[source] for name, source in moved.items() if source in state}
+
     def feature_map(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, C, H/16, W/16)."""
         stem = self.maxpool(self.conv1(images))

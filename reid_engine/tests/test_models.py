@@ -19,6 +19,7 @@ from reid_engine.models.onnx_init import load_onnx_osnet
 from reid_engine.models.osnet import OSNet
 from reid_engine.models.pooling import GeM
 from reid_engine.models.resnet import AGW, BagTricks
+from reid_engine.training.start import load_weights
 
 DATA = Path(os.environ.get("REID_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
 EXTRACTOR = DATA / "extractors" / "osnet_x0_25_msmt17.onnx"
@@ -72,6 +73,29 @@ def test_the_neck_has_no_bias_to_learn_and_zero_mean_features() -> None:
 def test_a_non_local_block_is_the_identity_at_the_start() -> None:
     block, maps = NonLocal(8).eval(), torch.randn(2, 8, 4, 3)
     assert torch.equal(block(maps), maps)
+
+
+def test_an_osnet_with_instance_norm_begins_with_all_of_one_without(tmp_path: Path) -> None:
+    plain = build({"backbone": "osnet_x0_25", "classes": 0, "diff_attention": {"ratio": 128}})
+    with torch.no_grad():
+        for weight in plain.parameters():
+            weight.uniform_(0.5, 1.5)
+    torch.save(plain.state_dict(), tmp_path / "plain.pt")
+    instance = build({"backbone": "osnet_ain_x0_25", "classes": 0, "diff_attention": {"ratio": 128}})
+    load_weights(instance, tmp_path / "plain.pt")
+    before, after = dict(plain.named_parameters()), dict(instance.named_parameters())
+    assert len(before) == len(after)
+    assert all(torch.equal(weight, before[name.replace("inside", "conv3.bn")]) for name, weight in after.items())
+
+
+def test_bfloat16_is_computed_only_where_the_processor_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build({"backbone": "osnet_x0_25", "classes": 0, "diff_attention": {"ratio": 128}}).eval()
+    exact = model(images())
+    model.bf16 = True
+    monkeypatch.setattr("reid_engine.models.reid_model.has_bfloat16", lambda kind: False)
+    assert torch.equal(model(images()), exact)
+    monkeypatch.setattr("reid_engine.models.reid_model.has_bfloat16", lambda kind: True)
+    assert not torch.equal(model(images()), exact)
 
 
 @pytest.mark.parametrize(("power", "expected"), [(1.0, 2.5), (3.0, (100 / 4) ** (1 / 3))])

@@ -45,7 +45,7 @@ def start_model(config: TrainConfig, crops: Crops) -> ReidModel:
     elif config.init.endswith(".onnx"):
         _load_onnx(model, config.init, crops.batch(sample))
     elif config.init:
-        _load_weights(model, Path(config.init))
+        load_weights(model, Path(config.init))
     model.bf16 = config.bf16
     model.backbone.recompute = config.gradient_checkpointing  # type: ignore[assignment]
     return model
@@ -85,9 +85,11 @@ def _load_imagenet(model: ReidModel) -> None:
     load()
 
 
-def _load_weights(model: ReidModel, path: Path) -> None:
-    """Everything of the file that fits by name and shape; the backbone must fit but for what it adds."""
+def load_weights(model: ReidModel, path: Path) -> None:
+    """Everything of a file of weights that fits by name and shape; the backbone must fit but for what it adds."""
     state = _state_of(path)
+    if isinstance(model.backbone, OSNet):
+        state = model.backbone.renamed(state)
     own = model.state_dict()
     fitting = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
     added = tuple(f"backbone.{name}" for name in getattr(model.backbone, "ADDED", ()))
