@@ -155,17 +155,15 @@ def test_a_file_of_resnet50_weights_starts_both_resnets(backbone: str, tmp_path:
     """Its classifier is left out, what AGW adds stays as it was; half a file is refused."""
     from torchvision.models import resnet50
 
-    from reid_engine.training.start import _load_weights
-
     state, path = resnet50(weights=None).state_dict(), tmp_path / "resnet50.pth"
     torch.save(state, path)
     model = build({"backbone": backbone, "diff_attention": {"ratio": 512}, "classes": 2})
-    _load_weights(model, path)
+    load_weights(model, path)
     own = model.backbone.state_dict()
     assert all(own[name].equal(value) for name, value in state.items() if not name.startswith("fc."))
     torch.save({name: value for name, value in state.items() if not name.startswith("layer3")}, path)
     with pytest.raises(BadConfig, match="does not fit the backbone: backbone.layer3"):
-        _load_weights(model, path)
+        load_weights(model, path)
 
 
 def folded_steps(network: OSNet) -> Iterator[tuple[str, np.ndarray, np.ndarray | None]]:
