@@ -1,4 +1,4 @@
-"""The engine without the web: `python -m reid_engine train|table|evaluate|ablate|choices|calibrate|search|export`."""
+"""The engine without the web: `python -m reid_engine COMMAND`; `--help` names the commands."""
 
 from __future__ import annotations
 
@@ -54,12 +54,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """The commands and their options. Shortened options are refused like unknown ones."""
     top = argparse.ArgumentParser(prog="python -m reid_engine", description=__doc__, allow_abbrev=False)
-    commands = top.add_subparsers(required=True, metavar="train|table|evaluate|ablate|choices|calibrate|search|export")
+    commands = top.add_subparsers(
+        required=True, metavar="train|table|evaluate|domains|ablate|choices|calibrate|search|export"
+    )
     training = commands.add_parser("train", help=_("train a bundle"), allow_abbrev=False)
     add_train_options(training)
     training.set_defaults(run=run_train)
     _add_table(commands.add_parser("table", help=_("each backbone plain, joint and separate"), allow_abbrev=False))
     _add_evaluate(commands.add_parser("evaluate", help=_("measure a bundle on a data set"), allow_abbrev=False))
+    text = _("bundles before cameras they know, altered ones and rendered ones")
+    _add_domains(commands.add_parser("domains", help=text, allow_abbrev=False))
     _add_ablate(commands.add_parser("ablate", help=_("the paper's two ablations"), allow_abbrev=False))
     text = _("each choice of a recipe left out or added, in four domains")
     _add_choices(commands.add_parser("choices", help=text, allow_abbrev=False))
@@ -85,6 +89,16 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--pair-memory", type=int, default=256, help=pairs)
     _add_engine(command)
     command.set_defaults(run=run_evaluate)
+
+
+def _add_domains(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--data", required=True, help=_("folder of the data set"))
+    command.add_argument("--format", default="market1501", choices=READERS, help=_("its format (default: %(default)s)"))
+    text = _("the models, each compared with the first (default: the shipped one)")
+    command.add_argument("--bundles", nargs="+", type=Path, default=[SHIPPED], help=text)
+    text = _("folder that receives the table and the rendered city, or has the city")
+    command.add_argument("--out", required=True, type=Path, help=text)
+    command.set_defaults(run=run_domains)
 
 
 def _add_ablate(command: argparse.ArgumentParser) -> None:
@@ -189,6 +203,17 @@ def run_evaluate(options: argparse.Namespace) -> None:
     print(WRITERS[options.table](report), end="")
     if options.out is not None:
         write_folders(options.out, report, studies)
+
+
+def run_domains(options: argparse.Namespace) -> None:
+    """Print the bundles' table of domains; it goes to --out as well."""
+    dataset = read(options.format, options.data)
+    from .evaluation.choices import domain_rows, domains_markdown
+    from .evaluation.folder import write_text
+
+    found = domains_markdown(domain_rows(options.bundles, dataset, options.out / "city"))
+    write_text(options.out / "domains.md", found)
+    print(found, end="")
 
 
 def run_ablate(options: argparse.Namespace) -> None:

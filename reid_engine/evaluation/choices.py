@@ -1,31 +1,64 @@
-"""The table of a recipe's choices: mean AP in each domain and, over the same people, what a row gains on the recipe."""
+"""Tables of mean AP by domain: of a recipe's choices, or of bundles; and what a row gains over the same people."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from .. import bundle
+from ..data.records import Dataset
 from ..training.choices import RECIPE, Judged
-from .domains import DOMAINS
+from .domains import Domains
 from .metrics import Scores, intervals, paired_intervals
+from .names import DIFF_ATTENTION, PLAIN_COSINE
+
+CITY_PEOPLE = 60
+Rows = dict[str, dict[str, Scores]]
 
 
 def choices_markdown(found: Judged) -> str:
     """Rows in the order of the recipe file, percent, 95% intervals (people drawn with replacement)."""
-    choices, base = found.choices, found.rows.get(RECIPE, {})
+    choices = found.choices
     size = "{backbone}, {height} x {width}, {epochs} epochs".format(**choices.base)
-    lines = [
-        f"{size}, {len(choices.seeds)} seed(s), camera {choices.unseen_camera} not trained on. Ranked by plain cosine.",
-        "",
-        "| mAP, % | " + " | ".join(DOMAINS) + " |",
-        "|---" * (len(DOMAINS) + 1) + "|",
-    ]
-    for name, scores in found.rows.items():
-        lines.append(f"| {name} | " + " | ".join(_cell(scores[d], base.get(d), name) for d in DOMAINS) + " |")
+    camera = f"camera {choices.unseen_camera} not trained on. Ranked by plain cosine."
+    lines = [f"{size}, {len(choices.seeds)} seed(s), {camera}", "", *_table(found.rows, RECIPE)]
     left = [name for name in choices.names if name not in found.rows]
     return "\n".join(lines + (["", "Not run: " + ", ".join(left) + "."] if left else [])) + "\n"
 
 
-def _cell(scores: Scores, base: Scores | None, name: str) -> str:
+def domain_rows(paths: list[Path], dataset: Dataset, city: Path) -> Rows:
+    """Bundles before their own, altered and rendered cameras: {"name, plain cosine": {domain: Scores}}, and attended.
+
+    The rendered city is drawn into `city` unless it is there. Raises BadBundle, BadDataset.
+    """
+    rows: Rows = {}
+    for path in paths:
+        read = bundle.read(path)
+        size = int(read.manifest["preprocessing"]["height"]), int(read.manifest["preprocessing"]["width"])
+        domains, model = Domains.of(dataset, 0, size, city, CITY_PEOPLE), read.model()
+        for attended, name in ((False, PLAIN_COSINE), (True, DIFF_ATTENTION)):
+            rows[f"{path.stem}, {name}"] = domains.scores(model, attended)
+    return rows
+
+
+def domains_markdown(rows: Rows) -> str:
+    """The rows of `domain_rows`; each after the first with its gain on the first, over the same people."""
+    return "\n".join(_table(rows, next(iter(rows), ""))) + "\n"
+
+
+def _table(rows: Rows, base: str) -> list[str]:
+    first = rows.get(base, {})
+    domains = list(next(iter(rows.values()), {}))
+    head = ["| mAP, % | " + " | ".join(domains) + " |", "|---" * (len(domains) + 1) + "|"]
+    cells = {
+        name: [_cell(part, None if name == base else first.get(domain)) for domain, part in scores.items()]
+        for name, scores in rows.items()
+    }
+    return head + [f"| {name} | " + " | ".join(row) + " |" for name, row in cells.items()]
+
+
+def _cell(scores: Scores, base: Scores | None) -> str:
     mean = f"{100 * scores.mean_ap:.1f}"
-    if base is None or name == RECIPE:
+    if base is None:
         low, high = intervals(scores)["mean_ap"]
         return f"{mean} ({100 * low:.1f} to {100 * high:.1f})"
     gap, low, high = (100 * value for value in paired_intervals(scores, base)["mean_ap"])

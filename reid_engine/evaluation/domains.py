@@ -34,12 +34,15 @@ Pair = tuple[Crops, Crops]
 
 @dataclass(frozen=True)
 class Domains:
-    """Query and gallery crops of the data set, altered, and of the renderer's city; `unseen` is a camera's number."""
+    """Query and gallery crops of the data set, altered, and of the renderer's city.
+
+    `unseen` is the number of a camera that took no part in training, 0 where there is none.
+    """
 
     own: Pair
     altered: Pair
     city: Pair
-    unseen: int
+    unseen: int = 0
 
     @classmethod
     def of(cls, dataset: Dataset, unseen: int, size: tuple[int, int], folder: Path, people: int) -> Domains:
@@ -54,12 +57,11 @@ class Domains:
     def scores(self, model: ReidModel, attended: bool = False) -> dict[str, Scores]:
         """By domain, under plain cosine or under the model's diff attention; plain and mirrored views averaged."""
         own, other, city = (_measured(model, pair, attended) for pair in (self.own, self.altered, self.city))
-        return {
-            SEEN: _between(*own, self.unseen, (False, False)),
-            UNSEEN: gathered(_between(*own, self.unseen, sides) for sides in ((True, False), (False, True))),
-            ALTERED: score(*other),
-            CITY: score(*city),
-        }
+        found = {SEEN: _between(*own, self.unseen, (False, False)), ALTERED: score(*other), CITY: score(*city)}
+        if self.unseen:
+            across = (_between(*own, self.unseen, sides) for sides in ((True, False), (False, True)))
+            found[UNSEEN] = gathered(across)
+        return {domain: found[domain] for domain in DOMAINS if domain in found}
 
 
 def keep_scores(path: Path, scores: dict[str, Scores]) -> None:

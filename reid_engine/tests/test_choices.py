@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from reid_engine import bundle
 from reid_engine.__main__ import main
 from reid_engine.data.synthetic import write_dataset
 from reid_engine.errors import BadConfig
@@ -16,9 +19,15 @@ from reid_engine.evaluation.choices import choices_markdown
 from reid_engine.evaluation.domains import DOMAINS, altered, joined_scores, keep_scores
 from reid_engine.evaluation.metrics import Scores
 from reid_engine.losses.distil import likeness_loss
+from reid_engine.models import build
 from reid_engine.training.choices import ATTENDED, LAST, RECIPE, SOUP, Choices, Judged, compare, mixed, stored
 from reid_engine.training.crops import Crops
 from reid_engine.training.start import start_model
+
+CONFIG = {"backbone": "osnet_x0_25"}
+VIEW = {"height": 32, "width": 16, "mean": [0.5] * 3, "std": [0.25] * 3, "views": ["plain", "flip"]}
+FACTS = {"name": "tiny", "created": "2026-01-01T00:00:00Z", "config": CONFIG, "preprocessing": VIEW, "metrics": {}}
+FACTS |= {"calibration": {"a": 1.0, "b": 0.0}}
 
 BASE = {"backbone": "osnet_x0_25", "height": 32, "width": 16, "epochs": 1, "warmup_epochs": 0, "threads": 1}
 BASE |= {"people_per_batch": 4, "crops_per_person": 2, "pad": 2}
@@ -93,3 +102,26 @@ def test_likeness_is_lost_by_what_the_average_holds_alike() -> None:
     close = torch.eye(4)
     close[1] = close[0] + 0.1 * close[1]
     assert likeness_loss(vectors, close) > 0.1
+
+
+def test_bundles_are_compared_before_their_own_altered_and_rendered_cameras(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(1)
+    colours = build({**CONFIG, "classes": 0}).eval()
+    blind = copy.deepcopy(colours)
+    torch.nn.init.zeros_(blind.backbone.conv1.conv.weight)
+    paths = [str(tmp_path / name) for name in ("colours.reid", "blind.reid")]
+    for path, model in zip(paths, (colours, blind), strict=True):
+        bundle.write(path, model, FACTS)
+    people = json.loads(recipe.read_text())["base"]["data"]
+    shutil.copytree(people, tmp_path / "out" / "city")
+    assert main(["domains", "--data", people, "--bundles", *paths, "--out", str(tmp_path / "out")]) == 0
+    head, _, *rows = (line.split(" | ") for line in capsys.readouterr().out.splitlines())
+    assert head[1:] == ["seen cameras", "altered cameras", "rendered city |"]
+    names = [f"| {name}, {kind}" for name in ("colours", "blind") for kind in ("plain cosine", "diff attention")]
+    assert [row[0] for row in rows] == names
+    base, (mean, gain, *_) = rows[0][1].split(), rows[2][1].split()
+    assert len(base) == 4 and base[0] != mean
+    assert float(gain.strip("*")) == pytest.approx(float(mean) - float(base[0]), abs=0.11)
+    assert (tmp_path / "out" / "domains.md").read_text().startswith("| mAP, % |")
