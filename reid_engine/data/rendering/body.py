@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -22,6 +23,7 @@ _HIP, _KNEE_LENGTH, _SHIN_LENGTH, _ANKLE = 0.515, 0.245, 0.232, 0.04
 _SHOULDER, _UPPER_ARM, _FOREARM = 0.787, 0.163, 0.148
 _HEAD = 0.929
 _NOISE = 256
+_BITS, _LAST = 8, _NOISE - 1  # of a place in the field: a mask is faster than a remainder
 _FINE_SCALE = 300.0  # pixels per body height from which small creases can be seen
 
 
@@ -63,9 +65,12 @@ class Skeleton:
     lean: float
 
 
+@lru_cache(maxsize=4096)
 def linear(colour: Colour) -> Floats:
     """sRGB 0..255 to linear light 0..1 (gamma 2)."""
-    return ((np.array(colour, dtype=np.float32) / 255) ** 2).astype(np.float32)
+    light = ((np.array(colour, dtype=np.float32) / 255) ** 2).astype(np.float32)
+    light.flags.writeable = False
+    return light
 
 
 def skeleton(person: Person, moment: Moment) -> Skeleton:
@@ -160,8 +165,8 @@ def _dots(around: Floats, along: Floats, scale: np.float32) -> Floats:
 
 
 def _lookup(around: Floats, along: Floats, wide: float, tall: float) -> Floats:
-    rows = (along * np.float32(tall)).astype(np.int32) % _NOISE
-    return _FOLDS[rows, (around * np.float32(wide)).astype(np.int32) % _NOISE]
+    row, column = (along * np.float32(tall)).astype(np.intp), (around * np.float32(wide)).astype(np.intp)
+    return _FOLDS.take(((row & _LAST) << _BITS) | (column & _LAST))
 
 
 def _mottled(around: Floats, along: Floats, scale: np.float32) -> Floats:

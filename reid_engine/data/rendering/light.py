@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -60,12 +61,18 @@ class Light:
         )
         above = np.float32(0.5) + np.float32(0.5) * ny
         rim = np.float32(0.58) + np.float32(0.42) * nz
-        out = np.empty((3, *nx.shape), np.float32)
-        for band in range(3):
-            np.multiply(above, np.float32(self.sky[band] - self.ground[band]), out=out[band])
-            out[band] += facing * np.float32(self.sun[band]) + np.float32(self.ground[band])
-            out[band] *= rim
+        sun, sky, ground = self._bands
+        out = above * sky
+        out += facing * sun + ground
+        out *= rim
         return out.transpose(1, 2, 0)  # bands apart in memory: every step runs over whole planes
+
+    @cached_property
+    def _bands(self) -> tuple[Floats, Floats, Floats]:
+        """Colours of sun, sky above ground, and ground, each (3, 1, 1)."""
+        above = [sky - ground for sky, ground in zip(self.sky, self.ground, strict=True)]
+        sun, sky, ground = (np.array(bands, np.float32).reshape(3, 1, 1) for bands in (self.sun, above, self.ground))
+        return sun, sky, ground
 
     def flat(self) -> Floats:
         """Irradiance (3,) on level ground."""

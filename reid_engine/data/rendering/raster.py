@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from math import ceil, floor
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,18 +37,26 @@ class Projection:
         """The same projection for a part that is turned by `angle` radians against the body."""
         return Projection(self.view + angle, self.pitch, self.scale, self.foot_x, self.foot_y)
 
-    def camera(self, point: Vec) -> Vec:
+    def camera(self, point: Vec) -> tuple[float, float, float]:
         """Body (left, up, forward) to camera (X, Y, Z), still in body heights."""
-        cos, sin = np.cos(self.view), np.sin(self.view)
-        left, up, forward = point
-        return np.array([left * cos + forward * sin, up, forward * cos - left * sin])
+        cos, sin = self._turn
+        left, up, forward = point.tolist()
+        return left * cos + forward * sin, up, forward * cos - left * sin
 
     def pixel(self, point: Vec) -> tuple[float, float, float]:
         """Body point to (x, y, depth) in pixels; a greater depth is nearer to the camera."""
         x, up, near = self.camera(point)
-        cos, sin = np.cos(self.pitch), np.sin(self.pitch)
+        cos, sin = self._tilt
         y = self.foot_y - self.scale * (up * cos - near * sin)
         return self.foot_x + self.scale * x, y, self.scale * (near * cos + up * sin)
+
+    @cached_property
+    def _turn(self) -> tuple[float, float]:
+        return float(np.cos(self.view)), float(np.sin(self.view))
+
+    @cached_property
+    def _tilt(self) -> tuple[float, float]:
+        return float(np.cos(self.pitch)), float(np.sin(self.pitch))
 
 
 @dataclass(frozen=True)
@@ -53,7 +64,7 @@ class Patch:
     """A surface as it covers a rectangle of the picture: (h, w) arrays.
 
     `around` is the angle about the part (0 = the body's front, positive to its left), `along` the height or length in
-    body heights, `nx, ny, nz` the normal in the camera frame.
+    body heights, `nx, ny, nz` the normal in the camera frame. `cloth` computes the first two: bare skin needs neither.
     """
 
     top: int
@@ -63,8 +74,19 @@ class Patch:
     nx: Floats
     ny: Floats
     nz: Floats
-    around: Floats
-    along: Floats
+    cloth: Callable[[], tuple[Floats, Floats]]
+
+    @cached_property
+    def _cloth(self) -> tuple[Floats, Floats]:
+        return self.cloth()
+
+    @property
+    def around(self) -> Floats:
+        return self._cloth[0]
+
+    @property
+    def along(self) -> Floats:
+        return self._cloth[1]
 
 
 @dataclass(frozen=True)
@@ -103,10 +125,18 @@ class Profile:
         return Profile(centre[1] + half[1] * t, half[0] * ring, half[2] * ring, centre[0] * flat, centre[2] * flat)
 
 
+_KERNEL = np.hanning(17) / np.hanning(17).sum()
+
+
 def _smooth(values: Vec) -> Vec:
-    kernel = np.hanning(17)
-    padded = np.pad(values, 8, mode="edge")
-    return np.convolve(padded, kernel / kernel.sum(), mode="valid")
+    padded = np.concatenate([np.full(8, values[0]), values, np.full(8, values[-1])])
+    return np.convolve(padded, _KERNEL, mode="valid")
+
+
+def _between(values: NDArray[Any], low: float, high: float) -> NDArray[Any]:
+    """np.clip without its checks, which take longer than a small patch's numbers."""
+    between: NDArray[Any] = np.minimum(np.maximum(values, low), high)
+    return between
 
 
 class Canvas:
@@ -120,8 +150,8 @@ class Canvas:
 
     def clip(self, x0: float, y0: float, x1: float, y1: float) -> tuple[int, int, int, int] | None:
         """The whole-pixel rectangle inside the canvas, or None when nothing of it is visible."""
-        left, top = max(0, int(np.floor(x0)) - 1), max(0, int(np.floor(y0)) - 1)
-        right, bottom = min(self.width, int(np.ceil(x1)) + 2), min(self.height, int(np.ceil(y1)) + 2)
+        left, top = max(0, floor(x0) - 1), max(0, floor(y0) - 1)
+        right, bottom = min(self.width, ceil(x1) + 2), min(self.height, ceil(y1) + 2)
         return (left, top, right, bottom) if right > left and bottom > top else None
 
     def blend(self, patch: Patch, colour: Floats, bias: float = 0.0) -> None:
@@ -131,9 +161,11 @@ class Canvas:
         """
         rows = slice(patch.top, patch.top + patch.coverage.shape[0])
         cols = slice(patch.left, patch.left + patch.coverage.shape[1])
-        old = self.depth[rows, cols]
+        old, under = self.depth[rows, cols], self.colour[rows, cols]
         cover = np.where(patch.depth + np.float32(bias) >= old, patch.coverage, 0)
-        self.colour[rows, cols] += cover[..., None] * (colour - self.colour[rows, cols])
+        gain = colour - under
+        gain *= cover[..., None]
+        under += gain
         alpha = self.alpha[rows, cols]
         np.maximum(alpha, cover, out=alpha)
         np.copyto(old, patch.depth, where=cover > 0.5)
@@ -158,19 +190,22 @@ def capsule(canvas: Canvas, projection: Projection, ends: tuple[Vec, Vec], radii
     length2 = max(dx * dx + dy * dy, 1e-3)
     px = np.arange(box[0], box[2], dtype=np.float32)[None, :] + np.float32(0.5 - x0)
     py = np.arange(box[1], box[3], dtype=np.float32)[:, None] + np.float32(0.5 - y0)
-    t = np.minimum(np.maximum(px * np.float32(dx / length2) + py * np.float32(dy / length2), 0), 1)
+    t = _between(px * np.float32(dx / length2) + py * np.float32(dy / length2), 0, 1)
     off_x, off_y = px - t * np.float32(dx), py - t * np.float32(dy)
     radius = np.float32(r0) + t * np.float32(r1 - r0)
     dist2 = off_x * off_x + off_y * off_y
     height = np.sqrt(np.maximum(radius * radius - dist2, 0))
-    coverage = np.minimum(np.maximum(radius - np.sqrt(dist2) + np.float32(0.5), 0), 1)
+    coverage = _between(radius - np.sqrt(dist2) + np.float32(0.5), 0, 1)
     inverse = 1 / np.maximum(radius, np.float32(0.5))
     nx, ny, nz = off_x * inverse, -off_y * inverse, height * inverse
-    side = np.float32(1 / np.sqrt(length2)) * (off_x * np.float32(dy) - off_y * np.float32(dx)) * inverse
-    around = np.arcsin(np.clip(side, -1, 1)) + np.float32(projection.view)
-    along = t * np.float32(np.linalg.norm(ends[1] - ends[0]))
+
+    def cloth() -> tuple[Floats, Floats]:
+        side = np.float32(1 / np.sqrt(length2)) * (off_x * np.float32(dy) - off_y * np.float32(dx)) * inverse
+        around = np.arcsin(_between(side, -1, 1)) + np.float32(projection.view)
+        return around, t * np.float32(np.linalg.norm(ends[1] - ends[0]))
+
     depth = np.float32(z0) + t * np.float32(z1 - z0) + height
-    return Patch(box[1], box[0], coverage, depth, nx, ny, nz, around, along)
+    return Patch(box[1], box[0], coverage, depth, nx, ny, nz, cloth)
 
 
 def tube(canvas: Canvas, projection: Projection, profile: Profile, mask: Mask | None = None) -> Patch | None:
@@ -197,7 +232,7 @@ def tube(canvas: Canvas, projection: Projection, profile: Profile, mask: Mask | 
     step = (profile.up[-1] - profile.up[0]) / (_LUT_ROWS - 1)
     first = _row_index(py / tilt_cos + np.interp(py[:, 0], ups, axis_z)[:, None] * tilt_sin, profile.up[0], step)
     half = np.maximum(_silhouette(profile, cos, sin), 1e-4).astype(np.float32)
-    rel = np.clip((px - axis_x.astype(np.float32)[first]) / half[first], -1, 1)
+    rel = _between((px - axis_x.astype(np.float32)[first]) / half[first], -1, 1)
     bulge = np.ones_like(rel) if profile.boxy else np.sqrt(1 - rel * rel)
     near = (axis_z + deep).astype(np.float32)[first] * bulge
     up = (py + near * np.float32(tilt_sin)) / np.float32(tilt_cos)
@@ -207,16 +242,16 @@ def tube(canvas: Canvas, projection: Projection, profile: Profile, mask: Mask | 
         profile,
         projection,
         row,
-        px - axis_x.astype(np.float32)[row],
+        px - axis_x.astype(np.float32).take(row),
         up,
-        axis_z.astype(np.float32)[row],
+        axis_z.astype(np.float32).take(row),
         half,
         mask,
     )
 
 
-def _row_index(up: Floats | Vec, bottom: float, step: float) -> NDArray[np.int32]:
-    return np.clip(((up - bottom) / step), 0, _LUT_ROWS - 1).astype(np.int32)
+def _row_index(up: Floats | Vec, bottom: float, step: float) -> NDArray[np.intp]:
+    return _between((up - bottom) / step, 0, _LUT_ROWS - 1).astype(np.intp)
 
 
 def _silhouette(profile: Profile, cos: float, sin: float) -> Vec:
@@ -229,7 +264,7 @@ def _tube_patch(
     corner: tuple[int, int],
     profile: Profile,
     projection: Projection,
-    row: NDArray[np.int32],
+    row: NDArray[np.intp],
     across: Floats,
     up: Floats,
     axis_z: Floats,
@@ -237,23 +272,31 @@ def _tube_patch(
     mask: Mask | None,
 ) -> Patch:
     cos, sin = np.float32(np.cos(projection.view)), np.float32(np.sin(projection.view))
-    a = np.maximum(profile.half_width, 1e-4).astype(np.float32)[row]
-    b = np.maximum(profile.half_depth, 1e-4).astype(np.float32)[row]
-    w = half[row]
-    rel = np.clip(across / w, -1, 1)
+    a = np.maximum(profile.half_width, 1e-4).astype(np.float32).take(row)
+    b = np.maximum(profile.half_depth, 1e-4).astype(np.float32).take(row)
+    w = half.take(row)
+    rel = _between(across / w, -1, 1)
     surface = _box_surface if profile.boxy else _ellipse_surface
     z, left, forward, nx, nz = surface(rel * w, rel, a, b, w, cos, sin)
-    slope = np.gradient(half, (profile.up[1] - profile.up[0])).astype(np.float32)[row]
-    ny = np.clip(-slope, -1.5, 3) * np.sqrt(1 - rel * rel * np.float32(0.9))
+    ny = _steepness(half, profile.up[1] - profile.up[0]).take(row) * np.sqrt(1 - rel * rel * np.float32(0.9))
     norm = 1 / np.sqrt(nx * nx + ny * ny + nz * nz + np.float32(1e-6))
     scale = np.float32(projection.scale)
     ends = np.minimum(up - np.float32(profile.up[0]), np.float32(profile.up[-1]) - up) * scale
-    coverage = np.clip((w - np.abs(across)) * scale + np.float32(0.5), 0, 1) * np.clip(ends + np.float32(0.5), 0, 1)
+    coverage = _between((w - np.abs(across)) * scale + np.float32(0.5), 0, 1)
+    coverage *= _between(ends + np.float32(0.5), 0, 1)
     around = np.arctan2(left / a, forward / b)
     if mask is not None:
-        coverage = coverage * mask(around, up)
+        coverage *= mask(around, up)
     depth = scale * ((z + axis_z) * np.float32(np.cos(projection.pitch)) + up * np.float32(np.sin(projection.pitch)))
-    return Patch(corner[0], corner[1], coverage, depth, nx * norm, ny * norm, nz * norm, around, up)
+    return Patch(corner[0], corner[1], coverage, depth, nx * norm, ny * norm, nz * norm, lambda: (around, up))
+
+
+def _steepness(half: Floats, step: float) -> Floats:
+    """How much of the normal points upwards, by row: less where the tube widens upwards."""
+    slope = np.empty_like(half)
+    slope[1:-1] = (half[2:] - half[:-2]) / (2.0 * step)
+    slope[0], slope[-1] = (half[1] - half[0]) / step, (half[-1] - half[-2]) / step
+    return _between(-slope, -1.5, 3)
 
 
 def _ellipse_surface(

@@ -165,15 +165,16 @@ def _ground_tone(kind: Ground, across: NDArray[Any], depth: NDArray[Any], rng: n
     size_x, size_y = {"paving": (1.1, 0.55), "bricks": (0.5, 0.22), "gravel": (3.0, 2.5), "boards": (0.35, 6.0)}[kind]
     shift = np.floor(depth / size_y) * (0.5 if kind == "bricks" else 0.0)
     u, v = across / size_x + shift, depth / size_y
-    cell = np.sin(np.floor(u) * 12.9898 + np.floor(v) * 78.233) * 43758.5453
-    joint = ((u % 1) < 0.06) | ((v % 1) < 0.08)
+    column, row = np.floor(u), np.floor(v)
+    cell = np.sin(column * 12.9898 + row * 78.233) * 43758.5453
+    joint = (u - column < 0.06) | (v - row < 0.08)
     return np.where(joint, 0.78, 0.94 + 0.12 * (cell - np.floor(cell)))
 
 
 def _tint(rng: np.random.Generator, base: tuple[int, int, int], spread: float = 18) -> tuple[int, int, int]:
     """A shade near `base`: mostly lighter or darker, only a little of another hue, as things in a street are."""
     shift = rng.normal(0, spread)
-    red, green, blue = (int(np.clip(value + shift + rng.normal(0, 0.3 * spread), 10, 240)) for value in base)
+    red, green, blue = (int(min(max(value + shift + rng.normal(0, 0.3 * spread), 10), 240)) for value in base)
     return red, green, blue
 
 
@@ -337,8 +338,8 @@ def record(
     softness = (look.blur + 0.5 * light.night * look.blur) * size[1] / 128
     if softness > 0.1:
         shot = shot.filter(ImageFilter.GaussianBlur(softness))
-    shot = ImageEnhance.Color(shot).enhance(look.saturation * (1 - 0.3 * light.night)).point(_curve(look))
-    values = np.asarray(shot, dtype=np.float32) + _noise(rng, size) * np.float32(look.noise * (1 + 0.45 * light.night))
+    shot = ImageEnhance.Color(shot).enhance(look.saturation * (1 - 0.3 * light.night))
+    values = _curve(look).take(np.asarray(shot)) + _noise(rng, size) * np.float32(look.noise * (1 + 0.45 * light.night))
     return _compressed(Image.fromarray(np.minimum(np.maximum(values, 0), 255).astype(np.uint8)), look.quality)
 
 
@@ -348,11 +349,11 @@ def _auto_exposure(light: Light) -> float:
 
 
 @lru_cache(maxsize=128)
-def _curve(look: CameraLook) -> list[int]:
-    """Tone curve for all three bands: a gentle S, gamma, haze."""
+def _curve(look: CameraLook) -> Floats:
+    """Tone curve (256,) for all three bands: a gentle S, gamma, haze."""
     x = np.linspace(0, 1, 256)
     bent = (0.72 * x + 0.28 * x * x * (3 - 2 * x)) ** look.gamma * (1 - look.haze) + 0.75 * look.haze
-    return [int(value) for value in (bent * 255).round().clip(0, 255)] * 3
+    return (bent * 255).round().clip(0, 255).astype(np.float32)
 
 
 @lru_cache(maxsize=1)
