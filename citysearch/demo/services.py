@@ -6,7 +6,7 @@ indexing that is interrupted goes on at the next run.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -25,12 +25,13 @@ from citysearch.demo.reel import Shooting, jpeg
 from citysearch.demo.users import users_create
 from citysearch.demo.walkers import Day
 from citysearch.demo.weather import Weather
+from citysearch.gallery.adding import BATCH
 from citysearch.gallery.files import pictures_remove
 from citysearch.gallery.models import Crop
-from citysearch.gallery.services import CropItem, crops_add_bulk, crops_erase, version_index
+from citysearch.gallery.services import CropItem, crops_add_all, crops_erase, version_index
 from citysearch.research.models import ModelVersion
 from citysearch.searches.models import Search
-from units.models import Landmark, Level, Road, Unit
+from units.models import Camera, Landmark, Level, Road, Unit
 from units.queries import cameras_under
 from units.services import (
     cameras_add_bulk,
@@ -158,12 +159,12 @@ def _areas(plan: City) -> dict[str, float]:
 def _gallery_write(city: Unit, drawn: Drawn, images: list[str]) -> None:
     """The crops behind their cameras, stamped by each camera's own clock; `images` notes the files."""
     cameras = {camera.code: camera for camera in cameras_under(city)}
-    by_camera: dict[int, list[CropItem]] = defaultdict(list)
-    for shot, picture in zip(drawn.shots, drawn.pictures, strict=True):
-        by_camera[shot.camera].append(_item(drawn.day.cameras[shot.camera], shot, picture, drawn.midnight))
-    for number, items in sorted(by_camera.items()):
-        camera = cameras[drawn.day.cameras[number].row["code"]]
-        report = crops_add_bulk(camera, items)
+    items: list[tuple[Camera, CropItem]] = []
+    for shot, picture in sorted(zip(drawn.shots, drawn.pictures, strict=True), key=lambda pair: pair[0].camera):
+        plan = drawn.day.cameras[shot.camera]
+        items.append((cameras[plan.row["code"]], _item(plan, shot, picture, drawn.midnight)))
+    for start in range(0, len(items), BATCH):
+        report = crops_add_all(items[start : start + BATCH])
         images += Crop.objects.filter(pk__in=report.added).values_list("image", flat=True)
 
 

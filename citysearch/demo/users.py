@@ -8,6 +8,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.contrib.auth.hashers import make_password
 
 from units.models import Role, Unit
 from units.services import membership_add
@@ -19,14 +20,12 @@ _LOCAL = {"localhost", "127.0.0.1", "[::1]", "testserver"}
 
 def users_create(city: Unit, district: Unit) -> None:
     """Create the users that are missing and give each its role; who is there already keeps his password."""
+    kept = make_password(demo_password())  # slow on purpose: once for all
     for name in LOGINS:
         role = Role.OPERATOR if name == "operator-east" else Role(name)
-        user, created = get_user_model().objects.get_or_create(
-            username=name, defaults={"is_staff": role == Role.ADMINISTRATOR}
+        user, _created = get_user_model().objects.get_or_create(
+            username=name, defaults={"is_staff": role == Role.ADMINISTRATOR, "password": kept}
         )
-        if created:
-            user.set_password(demo_password())
-            user.save(update_fields=["password"])
         membership_add(user, role, district if name == "operator-east" else city)
 
 

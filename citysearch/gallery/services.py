@@ -45,6 +45,7 @@ __all__ = [
     "ErasureReport",
     "Outcome",
     "crop_add",
+    "crops_add_all",
     "crops_add_bulk",
     "crops_erase",
     "crops_import",
@@ -94,13 +95,22 @@ def crops_add_bulk(
     gallery_import: GalleryImport | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> BulkReport:
-    """Add many crops of one camera; the bytes are kept exactly as they came (they are evidence).
+    """Add many crops of one camera: see `crops_add_all`."""
+    return crops_add_all(((camera, item) for item in items), gallery_import, progress)
+
+
+def crops_add_all(
+    items: Iterable[tuple[Camera, CropItem]],
+    gallery_import: GalleryImport | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> BulkReport:
+    """Add many crops of any cameras; the bytes are kept exactly as they came (they are evidence).
 
     A broken picture is an outcome with a reason, a known one (same bytes, same camera) stays as it is. Committed
     every thousand at most; raises DiskFull with what was committed kept. Nothing is indexed: see `index_request`.
     """
     outcomes: list[Outcome] = []
-    for batch in batches((camera, item) for item in items):
+    for batch in batches(items):
         outcomes += Batch(batch, gallery_import).add()
         if progress:
             progress(len(outcomes))
