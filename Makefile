@@ -4,6 +4,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8000
+# A process a core, each with a var/, a database, brokers and a browser of its own. Whole files, because a file's tests
+# share trained models and built cities; no file is long enough to be waited for. At most 4: each needs up to 2 GB.
+SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadfile
 
 .PHONY: run test test-slow lint test-sqlite test-postgres messages documents bench screens feel clean
 
@@ -20,12 +23,13 @@ lint: $(VENV)/.development
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
 test-sqlite: $(VENV)/.development
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 # The same tests on PostgreSQL, without those that never touch a database and those of the browser.
 test-postgres: $(VENV)/.development
-	$(BIN)/python -m citysearch.tests.on_postgres $(BIN)/python -m pytest units citysearch
+	$(BIN)/python -m citysearch.tests.on_postgres $(BIN)/python -m pytest $(SIDE_BY_SIDE) units citysearch
 
+# One test at a time: some measure memory or time a worker's death, others use every core.
 test-slow: $(VENV)/.development
 	$(BIN)/python -m pytest -m slow
 

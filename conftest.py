@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-# Before Django reads its settings: every test run has a var/ of its own, short enough for a unix socket.
+# Before Django reads its settings: every process has a var/ of its own, short enough for a unix socket.
 _VAR = tempfile.mkdtemp(prefix="cs-")
 os.environ["VAR_DIR"] = _VAR
+# Before anything loads torch: processes that run side by side share the cores, and do not all use each of them.
+_SHARE = len(os.sched_getaffinity(0)) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+os.environ.setdefault("OMP_NUM_THREADS", str(max(1, _SHARE)))
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 os.environ["DJANGO_SETTINGS_MODULE"] = "citysearch.settings"
 
@@ -63,6 +67,22 @@ def eager_tasks(settings: Any) -> None:
     app.conf.task_always_eager = True
     yield
     app.conf.task_always_eager = before
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    """One Chromium serves every test of a process, those of the administration too."""
+    from frontend.tests.conftest import CHROMIUM, FLAGS
+
+    return browser_type_launch_args | {"executable_path": CHROMIUM, "args": FLAGS}
+
+
+@pytest.fixture(scope="module")
+def untraced() -> Iterator[None]:
+    """Bundles are written as older ones are, without the graph of their network: tracing it takes half a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("reid_engine.bundle._network_of", lambda bundle: {})
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -19,8 +19,11 @@ def own_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(galleries, "FOLDER", tmp_path / "rows")
 
 
+LONG = (*IN_A_CITY, "h")  # a whole city, or the shipped network run by several libraries
+
+
 @pytest.mark.parametrize(
-    "letter", [pytest.param(letter, marks=[pytest.mark.slow] * (letter in IN_A_CITY)) for letter in MODULES]
+    "letter", [pytest.param(letter, marks=[pytest.mark.slow] * (letter in LONG)) for letter in MODULES]
 )
 def test_a_row_can_be_measured_at_a_tiny_size(letter: str, tmp_path: Path) -> None:
     figure = measure(letter, quick=True, rows=None)
@@ -50,6 +53,7 @@ def test_a_quick_run_keeps_its_figure_apart_and_writes_no_document(
     assert "textbook" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_gpu_row_is_ready_to_run_where_there_is_a_gpu(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks", "gpu", "--quick", "--results", str(tmp_path)]
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)

@@ -48,7 +48,7 @@ print(len(views), "torch" in sys.modules, "torchvision" in sys.modules)
 
 
 @pytest.fixture
-def bundle_file(tmp_path: Path) -> Path:
+def bundle_file(tmp_path: Path, untraced: None) -> Path:
     """A bundle of the real format, with random weights: for plumbing alone."""
     from reid_engine import bundle
     from reid_engine.models import build

@@ -24,6 +24,8 @@ from reid_engine.training.choices import ATTENDED, LAST, RECIPE, SOUP, Choices, 
 from reid_engine.training.crops import Crops
 from reid_engine.training.start import start_model
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 CONFIG = {"backbone": "osnet_x0_25"}
 VIEW = {"height": 32, "width": 16, "mean": [0.5] * 3, "std": [0.25] * 3, "views": ["plain", "flip"]}
 FACTS = {"name": "tiny", "created": "2026-01-01T00:00:00Z", "config": CONFIG, "preprocessing": VIEW, "metrics": {}}

@@ -22,6 +22,8 @@ from reid_engine.training.config import TrainConfig
 from reid_engine.training.run import train
 from reid_engine.training.table import read_plan
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 OPTIONS = {
     "epochs": 2, "height": 32, "width": 16, "people_per_batch": 4, "crops_per_person": 3, "warmup_epochs": 1, "pad": 2,
     "ratio": 2, "module_epochs": 2, "module_lrs": [0.001], "module_choice": "last", "separate_after": False,

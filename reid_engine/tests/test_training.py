@@ -34,6 +34,8 @@ from reid_engine.training.standing import Candidate
 from reid_engine.training.start import start_model
 from reid_engine.training.validate import Held, extract, figures
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 
 class TinyNet(nn.Module):
     """A backbone that learns colours in milliseconds: images (B, 3, H, W) -> (B, 16)."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from units import services
 from units.models import Camera, Unit
@@ -15,28 +15,15 @@ from units.projection import from_wgs84
 from units.tests.cast import EAST, WEST, unit_of
 from units.tree import children
 
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
-]  # fmt: skip
-
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def page(chromium: Browser, live_server: Any, client: Any, administrator: Any) -> Iterator[Page]:
+def page(browser: Browser, live_server: Any, client: Any, administrator: Any) -> Iterator[Page]:
     """A tab of the administrator; a script error or a refused resource fails the test."""
     client.force_login(administrator)
     cookie = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}
-    context = chromium.new_context(base_url=live_server.url, viewport={"width": 1280, "height": 1600})
+    context = browser.new_context(base_url=live_server.url, viewport={"width": 1280, "height": 1600})
     context.add_cookies([cookie])
     tab, problems = context.new_page(), []
     tab.on("pageerror", lambda error: problems.append(str(error)))
