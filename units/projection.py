@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from units.models import CoordinateSystem
 
@@ -10,6 +14,7 @@ EARTH_RADIUS_M = 6_371_008.8
 METRES_PER_DEGREE = math.pi * EARTH_RADIUS_M / 180.0
 
 Point = tuple[float, float]
+Floats = NDArray[np.floating[Any]]
 
 
 def haversine(first: Point, second: Point) -> float:
@@ -19,6 +24,13 @@ def haversine(first: Point, second: Point) -> float:
     half_lon = math.sin(math.radians(lon2 - lon1) / 2)
     share = half_lat**2 + math.cos(math.radians(lat1)) * math.cos(math.radians(lat2)) * half_lon**2
     return 2 * EARTH_RADIUS_M * math.asin(math.sqrt(min(1.0, share)))
+
+
+def straight_metres(some: Floats, every: Floats) -> NDArray[np.float64]:
+    """(S, P) great-circle metres between S and P points (longitude, latitude) in radians."""
+    half = np.sin((some[:, None] - every[None, :]) / 2) ** 2
+    share = half[..., 1] + np.cos(some[:, None, 1]) * np.cos(every[None, :, 1]) * half[..., 0]
+    return np.asarray(2 * EARTH_RADIUS_M * np.arcsin(np.sqrt(np.minimum(share, 1.0))))
 
 
 def metres_per_degree(latitude: float) -> Point:

@@ -17,7 +17,7 @@ from scipy.sparse.csgraph import dijkstra
 
 from reid_engine.contracts import Place
 from units.models import Road
-from units.projection import EARTH_RADIUS_M, Point, haversine, metres_per_degree
+from units.projection import Point, haversine, metres_per_degree, straight_metres
 
 # A camera farther than this from every street is not on the street graph; distances to it are as the crow flies.
 SNAP_M = 250.0
@@ -25,6 +25,8 @@ SNAP_M = 250.0
 # every camera of a large path, and a second path through them costs no search at all.
 REMEMBERED_BYTES = 128 * 1024 * 1024
 REMEMBERED_WAYS = 256
+# Distances between so many places are remembered: after a verdict a path runs among mostly the same cameras.
+REMEMBERED_PLACES = 2048
 PLACES_AT_ONCE = 64
 TOUCHING_M = 1e-6  # a sparse matrix takes no edge of length 0
 
@@ -66,6 +68,29 @@ class _Snap:
     off: float
 
 
+@dataclass(frozen=True)
+class _Table:
+    """Metres between any two of some places (P, P), float32: a centimetre in a hundred kilometres."""
+
+    places: dict[Place, int]
+    metres: NDArray[np.float32]
+
+    def grown(self, more: Sequence[Place], metres: Floats) -> _Table:
+        """With more places; `metres` (M, P + M) from each of them to those that were there, then to themselves."""
+        count = len(self.places)
+        table = np.empty((metres.shape[1], metres.shape[1]), np.float32)
+        table[:count, :count] = self.metres
+        table[count:] = metres
+        table[:count, count:] = table[count:, :count].T
+        _symmetric(table[count:, count:])
+        np.fill_diagonal(table, 0.0)
+        return _Table(self.places | {place: count + n for n, place in enumerate(more)}, table)
+
+    def between(self, places: Sequence[Place]) -> Floats:
+        chosen = np.array([self.places[place] for place in places], dtype=np.intp)
+        return self.metres[chosen[:, None], chosen].astype(np.float64)
+
+
 class RoadGraph:
     """Shortest ways over the roads. Without roads, or away from them, the great-circle distance and no route.
 
@@ -87,6 +112,7 @@ class RoadGraph:
         self._rows: OrderedDict[Place, NDArray[np.float32]] = OrderedDict()
         self._ways: OrderedDict[Place, tuple[Floats, NDArray[np.int32]]] = OrderedDict()
         self._snaps: dict[Place, _Snap | None] = {}
+        self._table = _Table({}, np.zeros((0, 0), np.float32))
         self._memory = threading.Lock()
 
     @classmethod
@@ -126,16 +152,29 @@ class RoadGraph:
         return [piece for piece in pieces if len(piece) > 1]
 
     def distances(self, places: Sequence[Place]) -> Floats:
-        """Metres between any two of the places (P, P), as `distance` gives them."""
+        """Metres between any two of the places (P, P), as `distance` gives them, to a ten-millionth."""
+        with self._memory:
+            known = self._table
+        missing = [place for place in dict.fromkeys(places) if place not in known.places]
+        if len(known.places) + len(missing) > REMEMBERED_PLACES:
+            known, missing = _Table({}, known.metres[:0, :0]), list(dict.fromkeys(places))
+        if missing:
+            known = known.grown(missing, self._measured([*known.places, *missing], len(missing)))
+        if len(known.places) <= REMEMBERED_PLACES:
+            with self._memory:
+                self._table = known
+        return known.between(places)
+
+    def _measured(self, places: Sequence[Place], count: int) -> Floats:
+        """(count, P) metres from the last `count` of the places to all of them."""
         points = np.radians([_point(place) for place in places]).reshape(-1, 2)
-        table = np.zeros((len(places), len(places)))
+        table = np.zeros((count, len(places)))
         snaps = {n: snap for n, place in enumerate(places) if (snap := self._snap(place)) is not None}
-        if snaps:
-            self._between_snaps(places, snaps, table)
-        for first in range(0, len(places), PLACES_AT_ONCE):
+        self._along_roads(places, snaps, table)
+        for first in range(0, count, PLACES_AT_ONCE):
             rows = slice(first, first + PLACES_AT_ONCE)
-            np.maximum(table[rows], _straight(points[rows], points), out=table[rows])
-        np.fill_diagonal(table, 0.0)
+            some = points[len(places) - count :][rows]
+            np.maximum(table[rows], straight_metres(some, points), out=table[rows])
         return table
 
     def _add(self, points: tuple[Point, ...]) -> None:
@@ -219,19 +258,24 @@ class RoadGraph:
         row, column = np.concatenate([streets.row, rows]), np.concatenate([streets.col, columns])
         return csr_array((data, (row, column)), shape=(count + len(snaps),) * 2)
 
-    def _between_snaps(self, places: Sequence[Place], snaps: Mapping[int, _Snap], table: Floats) -> None:
-        """Write metres along roads between places on the street graph (by number) to the table; 0 where none is."""
-        edges = [self._edges[snap.edge] for snap in snaps.values()]
-        ends, along = np.array([[edge.start, edge.end] for edge in edges]), np.array([s.along for s in snaps.values()])
+    def _along_roads(self, places: Sequence[Place], snaps: Mapping[int, _Snap], table: Floats) -> None:
+        """Write metres along roads from the last places to those on the street graph (by number); 0 where no way is."""
+        first = len(places) - len(table)
+        rows = {number: snap for number, snap in snaps.items() if number >= first}
+        if not rows:
+            return
+        every = list(snaps.values())
+        edges = [self._edges[snap.edge] for snap in every]
+        ends, along = np.array([[edge.start, edge.end] for edge in edges]), np.array([snap.along for snap in every])
         rest = np.array([edge.length for edge in edges]) - along
-        off, edge = np.array([snap.off for snap in snaps.values()]), np.array([s.edge for s in snaps.values()])
+        off, edge = np.array([snap.off for snap in every]), np.array([snap.edge for snap in every])
         known = np.fromiter(snaps, dtype=np.intp)
-        for n, row in enumerate(self._rows_of([places[number] for number in snaps], list(snaps.values()))):
+        reached = self._rows_of([places[number] for number in rows], list(rows.values()))
+        for (number, snap), row in zip(rows.items(), reached, strict=True):
             metres = np.minimum(row[ends[:, 0]] + along, row[ends[:, 1]] + rest)
-            here = edge == edge[n]
-            metres[here] = np.minimum(metres[here], np.abs(along[here] - along[n]))
-            table[known[n], known] = np.where(np.isfinite(metres), metres + off + off[n], 0.0)
-        _symmetric(table)
+            here = edge == snap.edge
+            metres[here] = np.minimum(metres[here], np.abs(along[here] - snap.along))
+            table[number - first, known] = np.where(np.isfinite(metres), metres + off + snap.off, 0.0)
 
     def _rows_of(self, places: Sequence[Place], snaps: Sequence[_Snap]) -> Iterator[NDArray[np.float32]]:
         """For each place the metres to every node; those not remembered are computed some at a time."""
@@ -286,14 +330,7 @@ def _ends(edge: _Edge, snap: _Snap) -> list[tuple[int, float]]:
     return [(edge.start, snap.along), (edge.end, edge.length - snap.along)]
 
 
-def _straight(some: Floats, every: Floats) -> Floats:
-    """(S, P) great-circle metres between S and P points (longitude, latitude) in radians."""
-    half = np.sin((some[:, None] - every[None, :]) / 2) ** 2
-    share = half[..., 1] + np.cos(some[:, None, 1]) * np.cos(every[None, :, 1]) * half[..., 0]
-    return np.asarray(2 * EARTH_RADIUS_M * np.arcsin(np.sqrt(np.minimum(share, 1.0))))
-
-
-def _symmetric(table: Floats) -> None:
+def _symmetric(table: NDArray[np.floating[Any]]) -> None:
     """The smaller of both directions in both, some rows at a time: a second table of thousands would take 32 MB."""
     for first in range(0, len(table), PLACES_AT_ONCE):
         last = first + PLACES_AT_ONCE

@@ -41,6 +41,14 @@ class GalleryRows:
         return len(self.ids)
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """Cameras by id with the seconds their clocks are off, and the times of theirs that are looked at."""
+
+    offsets: Mapping[int, float]
+    windows: Sequence[Window] | None = None
+
+
 class UnitCounts(TypedDict):
     """What the subtree of a unit holds; last_captured is true time, last_indexed when features were added last."""
 
@@ -66,12 +74,17 @@ def gallery_rows(
     `offsets` says by camera how many seconds its clock is off: its windows are shifted by them, its times shifted back.
     `windows` None takes every row. Raises StoreCorrupt for a damaged segment, BundleMismatch for one of another size.
     """
+    return galleries_rows([Wanted(offsets, windows)], version)[0]
+
+
+def galleries_rows(wanted: Sequence[Wanted], version: ModelVersion) -> list[GalleryRows]:
+    """`gallery_rows` of each, in one statement; no camera in two of them."""
     for attempt in range(READ_ATTEMPTS):
-        paths = _paths(offsets, version, windows)
+        paths = _paths(wanted, version)
         try:
-            return _rows_of(paths, windows, version.dim)
+            return [_rows_of(some, one.windows, version.dim) for some, one in zip(paths, wanted, strict=True)]
         except StoreCorrupt:
-            if attempt + 1 == READ_ATTEMPTS or paths == _paths(offsets, version, windows):
+            if attempt + 1 == READ_ATTEMPTS or paths == _paths(wanted, version):
                 raise
     raise AssertionError("unreachable: the last attempt returns or raises")
 
@@ -165,17 +178,19 @@ def _rows_of(paths: Mapping[float, Sequence[str]], windows: Sequence[Window] | N
     return GalleryRows(ids, seen_at, stacked((part[2] for part, _offset in found), sizes.pop()))
 
 
-def _paths(
-    offsets: Mapping[int, float], version: ModelVersion, windows: Sequence[Window] | None
-) -> dict[float, list[str]]:
-    """Clock offset -> committed segments of such cameras that may hold rows of the windows."""
-    rows = Segment.objects.filter(model_version=version, **cameras_filter(offsets))
+def _paths(wanted: Sequence[Wanted], version: ModelVersion) -> list[dict[float, list[str]]]:
+    """For each: clock offset -> committed segments of such cameras that may hold rows of the windows."""
+    holder = {camera: number for number, one in enumerate(wanted) for camera in one.offsets}
+    paths: list[dict[float, list[str]]] = [defaultdict(list) for _one in wanted]
+    rows = Segment.objects.filter(model_version=version, **cameras_filter(holder))
     found = rows.order_by("camera_id", "start", "id").values_list("camera_id", "path", "start", "end")
-    paths: dict[float, list[str]] = defaultdict(list)
-    for camera_id, path, start, end in found:
-        if camera_id in offsets and _overlaps(start, end, _shifted_by(offsets[camera_id], windows)):
-            paths[offsets[camera_id]].append(path)
-    return dict(paths)
+    for camera, path, start, end in found:
+        if (number := holder.get(camera)) is None:
+            continue
+        offset = wanted[number].offsets[camera]
+        if _overlaps(start, end, _shifted_by(offset, wanted[number].windows)):
+            paths[number][offset].append(path)
+    return [dict(some) for some in paths]
 
 
 def _shifted_by(offset: float, windows: Sequence[Window] | None) -> Sequence[Window] | None:

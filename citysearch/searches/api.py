@@ -38,6 +38,7 @@ from citysearch.searches.serializers import (
     GapSerializer,
     HitsPageSerializer,
     HitsQuerySerializer,
+    JudgedSerializer,
     PhotoLookSerializer,
     PhotoQuerySerializer,
     PhotoSeenSerializer,
@@ -179,20 +180,23 @@ class SearchViewSet(viewsets.GenericViewSet):
 
     @extend_schema(
         summary="Confirm or reject crops; scores and draws again",
-        description="One verdict, or a list of them. `rescoring` of the answer turns false once hits and path are new.",
+        description="One verdict, or a list of them. `rescoring` of the answer turns false once hits and path are new; "
+        "`replaced` is what takes the verdicts back.",
         request=PolymorphicProxySerializer(
             "VerdictsGiven",
             [VerdictGivenSerializer, VerdictGivenSerializer(many=True)],
             resource_type_field_name=None,
             many=False,
         ),
-        responses={202: SearchSerializer, 400: REFUSED, 404: NOT_FOUND, 409: CONFLICT},
+        responses={202: JudgedSerializer, 400: REFUSED, 404: NOT_FOUND, 409: CONFLICT},
     )
     def verdicts_give(self, request: Request, pk: UUID) -> Response:
         search = get_search_or_404(request.user, pk)
         given = _verdicts(request.data)
+        before = queries.verdicts_standing(search, [row["crop"] for row in given])
         services.verdicts_add(search, request.user, [(row["crop"], row["verdict"]) for row in given])
-        return Response(queries.search_state(self._one(pk)), status.HTTP_202_ACCEPTED)
+        state = queries.search_state(self._one(pk))
+        return Response(state | {"replaced": before}, status.HTTP_202_ACCEPTED)
 
     @extend_schema(
         summary="A photo of the search, without metadata",

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import shapely
 from django.utils.translation import gettext_lazy as _
+from numpy.typing import NDArray
 
 from citysearch.errors import Conflict
 from citysearch.searches.coverage import indexed_ids
@@ -23,9 +25,11 @@ from reid_engine.contracts import Place
 from reid_engine.trajectory import ON_FOOT
 from units.geo import RoadGraph
 from units.models import Camera
-from units.projection import haversine, metres_per_degree
+from units.projection import metres_per_degree, straight_metres
 from units.queries import camera_ids, cameras_under
 from units.reach import reach_of
+
+Floats = NDArray[np.floating[Any]]
 
 # A hit below this is none; the slider of the page starts here too.
 HIT = 0.1
@@ -145,41 +149,43 @@ def _unseen(cameras: Iterable[Camera], seen: Mapping[int, Sequence[float]], gap:
     ]
 
 
-def _gap_dict(gap: _Gap, cameras: Iterable[Camera]) -> dict[str, Any]:
-    rows = [row for camera in cameras if (row := _passed(gap, camera))]
-    rows.sort(key=lambda row: (not row["on_way"], row["detour_m"]))
+def _gap_dict(gap: _Gap, cameras: Sequence[Camera]) -> dict[str, Any]:
+    """The cameras that there was time for; the way over each is measured for all of them at once."""
+    first, last = gap.first.place, gap.last.place
+    over = _apart(first, cameras) + _apart(last, cameras)
+    in_time = np.flatnonzero(over <= (gap.last.start - gap.first.end) * ON_FOOT)
+    passed = [cameras[n] for n in in_time.tolist()]
+    detour = np.maximum(0.0, over - _apart(first, [last]))[in_time]
+    on_way = _beside(gap.line, passed)
+    nearest = np.lexsort((detour, ~on_way))[:CAMERAS_LISTED]
     return {
         "from": gap.first.number,
         "to": gap.last.number,
-        "passable": len(rows),
-        "on_way": sum(row["on_way"] for row in rows),
-        "cameras": rows[:CAMERAS_LISTED],
+        "passable": len(passed),
+        "on_way": int(on_way.sum()),
+        "cameras": [
+            _named(passed[n]) | {"detour_m": round(float(detour[n])), "on_way": bool(on_way[n])}
+            for n in nearest.tolist()
+        ],
     }
 
 
-def _passed(gap: _Gap, camera: Camera) -> dict[str, Any] | None:
-    """The camera with the detour over it in metres, or None where there was no time for the way over it."""
-    first, last, here = gap.first.place, gap.last.place, place_of(camera)
-    over = _apart(first, here) + _apart(here, last)
-    if over > (gap.last.start - gap.first.end) * ON_FOOT:
-        return None
-    detour = max(0.0, over - _apart(first, last))
-    on_way = gap.line is not None and _beside(gap.line, camera)
-    return {**_named(camera), "detour_m": round(detour), "on_way": on_way}
+def _apart(place: Place, others: Sequence[Camera | Place]) -> Floats:
+    """(n,) metres between the view of a place and those of others, as the crow flies."""
+    points = np.radians([(other.longitude, other.latitude) for other in others]).reshape(-1, 2)
+    between = straight_metres(np.radians([(place.longitude, place.latitude)]), points)[0]
+    return np.maximum(0.0, between - place.view_radius_m - np.array([other.view_radius_m for other in others]))
 
 
-def _apart(one: Place, other: Place) -> float:
-    """Metres between two views, as the crow flies."""
-    between = haversine((one.longitude, one.latitude), (other.longitude, other.latitude))
-    return max(0.0, between - one.view_radius_m - other.view_radius_m)
-
-
-def _beside(line: Sequence[Sequence[float]], camera: Camera) -> bool:
-    """Whether the way comes into the camera's view, or closer to it than a street is wide."""
-    per_lon, per_lat = metres_per_degree(camera.latitude)
-    way = shapely.LineString([(lon * per_lon, lat * per_lat) for lon, lat in line])
-    here = shapely.Point(camera.longitude * per_lon, camera.latitude * per_lat)
-    return bool(way.distance(here) <= max(ON_WAY_M, camera.view_radius_m))
+def _beside(line: Sequence[Sequence[float]] | None, cameras: Sequence[Camera]) -> NDArray[np.bool_]:
+    """(n,) whether the way comes into the cameras' views, or closer to them than a street is wide."""
+    if line is None or not cameras:
+        return np.zeros(len(cameras), np.bool_)
+    scale = metres_per_degree(line[0][1])
+    way = shapely.LineString(np.array(line) * scale)
+    places = shapely.points(np.array([(camera.longitude, camera.latitude) for camera in cameras]) * scale)
+    near = np.maximum(ON_WAY_M, [camera.view_radius_m for camera in cameras])
+    return np.asarray(shapely.distance(way, places) <= near)
 
 
 def _arrivals(last: _Stop, cameras: Iterable[Camera], speed: float) -> list[dict[str, Any]]:

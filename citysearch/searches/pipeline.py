@@ -7,6 +7,7 @@ at what is stored, and stores its own result once, in one transaction that a fil
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 
 from citysearch.engine import engine_of
 from citysearch.gallery.models import Crop
-from citysearch.gallery.queries import crops_locked, gallery_rows
+from citysearch.gallery.queries import GalleryRows, Wanted, crops_locked, galleries_rows, gallery_rows
 from citysearch.research.models import ModelVersion
 from citysearch.searches.access import searchable_cameras
 from citysearch.searches.coverage import coverage_of, indexed_among, indexed_ids, part_cameras, part_units, windows_in
@@ -163,11 +164,12 @@ def part_match(part_id: int) -> tuple[UUID, bool] | None:
 def _part_match(search: Search, part: SearchPart) -> None:
     started = time.perf_counter()
     clocks = _part_clocks(search, part)
-    ranking = _ranked(search, part, clocks, query_of(search))
+    rows = gallery_rows(clocks, model_of(search), windows_in(search, part.unit))
+    ranking = _ranked(search, rows, query_of(search))
     if ranking is None:
         return
     ranking = _still_wanted(search, ranking)
-    found = _found(ranking, clocks, dict.fromkeys(ranking.ids.tolist(), part.pk))
+    found = _found(ranking, clocks, dict.fromkeys(clocks, part.pk))
     sightings = sightings_of([row.hit for row in found], _cameras_of(found), latest_verdicts(search))
     part.seconds = time.perf_counter() - started
     _part_store(part, len(clocks), ranking, _rows(search.pk, found, sightings))
@@ -202,13 +204,8 @@ def _part_store(part: SearchPart, cameras: int, ranking: Ranking, rows: Sequence
 
 
 def _part_clocks(search: Search, part: SearchPart) -> dict[int, float]:
-    """The clock offsets of the cameras of a part that may be searched and are indexed, by id.
-
-    A closed search is scored again for whoever judges it now: his rights hold in all of its unit, while those of who
-    started it may have ended, which must not take the hits from his colleagues.
-    """
-    allowed = Camera.objects.all() if search.state in CLOSED else searchable_cameras(search.user)
-    clocks = _clocks(allowed.filter(part_cameras(search.unit, part.unit)))
+    """The clock offsets of the cameras of a part that may be searched and are indexed, by id."""
+    clocks = _clocks(searchable_cameras(search.user).filter(part_cameras(search.unit, part.unit)))
     indexed = indexed_among(clocks, model_of(search))
     if search.area is not None:
         indexed &= camera_ids(cameras_under(part.unit), search.area)
@@ -220,14 +217,11 @@ def _clocks(cameras: QuerySet[Camera]) -> dict[int, float]:
     return dict(cameras.order_by().values_list("pk", "clock_offset_s"))
 
 
-def _ranked(
-    search: Search, part: SearchPart, clocks: Mapping[int, float], query: NDArray[np.float32]
-) -> Ranking | None:
-    """The part's rows in order of distance, batch by batch; None when the search was cancelled on the way."""
+def _ranked(search: Search, rows: GalleryRows, query: NDArray[np.float32]) -> Ranking | None:
+    """A part's rows in order of distance, batch by batch; None when the search was cancelled on the way."""
     from reid_engine.ranking import EXHAUSTIVE_ROWS, merge
 
     engine = engine_of(model_of(search))
-    rows = gallery_rows(clocks, model_of(search), windows_in(search, part.unit))
     among = search.coverage.get("crops")
     size = BATCH_ROWS if len(rows.ids) <= EXHAUSTIVE_ROWS else LARGE_BATCH_ROWS
     done: list[Ranking] = []
@@ -261,7 +255,7 @@ def query_of(search: Search) -> NDArray[np.float32]:
 
 
 def _found(ranking: Ranking, clocks: Mapping[int, float], parts: Mapping[int, int]) -> list[Found]:
-    """Ranked rows with camera, true time (`clocks` by camera) and the part they are of (`parts` by crop id).
+    """Ranked rows with camera, true time (`clocks` by camera) and the part they are of (`parts` by camera).
 
     A crop that was erased meanwhile, or moved away, is left out.
     """
@@ -274,7 +268,7 @@ def _found(ranking: Ranking, clocks: Mapping[int, float], parts: Mapping[int, in
     }
     figures = (ranking.distances.tolist(), ranking.likelihoods.tolist(), ranking.cosine.tolist())
     return [
-        Found(Hit(pk, *crops[pk], distance, likelihood), cosine, parts[pk])
+        Found(Hit(pk, *crops[pk], distance, likelihood), cosine, parts[crops[pk][0]])
         for pk, distance, likelihood, cosine in zip(ranking.ids.tolist(), *figures, strict=True)
         if pk in crops
     ]
@@ -418,40 +412,58 @@ def search_rescore(pk: UUID) -> bool:
 
 
 def _rescored(search: Search, verdicts: Mapping[int, Said], query: NDArray[np.float32]) -> list[Found]:
+    """Every row of the finished parts ranked again, and whatever has a verdict.
+
+    A closed search is scored for whoever judges it now: his rights hold in all of its unit, while those of who
+    started it may have ended, which must not take the hits from his colleagues.
+    """
     from reid_engine.ranking import merge
 
-    rankings: list[Ranking] = []
-    clocks: dict[int, float] = {}
-    parts: dict[int, int] = {}
-    for part in search.parts.filter(done=True).select_related("unit").defer("unit__polygon"):
-        here = _part_clocks(search, part)
-        ranking = _ranked(search, part, here, query)
-        if ranking is not None:
-            rankings.append(ranking)
-            clocks |= here
-            parts |= dict.fromkeys(ranking.ids.tolist(), part.pk)
-    kept = _found(merge(rankings, settings.SEARCH_LIMIT), clocks, parts)
+    found = _closed_clocks(search)
+    parts = search.parts.filter(done=True).select_related("unit").defer("unit__polygon")
+    by_part = {part: clocks for part in parts if (clocks := found.get(part.unit.path))}
+    wanted = [Wanted(clocks, windows_in(search, part.unit)) for part, clocks in by_part.items()]
+    rankings = [_ranked(search, rows, query) for rows in galleries_rows(wanted, model_of(search))]
+    clocks = {camera: offset for some in by_part.values() for camera, offset in some.items()}
+    part_of = {camera: part.pk for part, some in by_part.items() for camera in some}
+    kept = _found(merge([ranking for ranking in rankings if ranking], settings.SEARCH_LIMIT), clocks, part_of)
     return kept + _judged_beyond(search, kept, verdicts, query)
+
+
+def _closed_clocks(search: Search) -> dict[str, dict[int, float]]:
+    """By the path of a part's unit: its cameras with the seconds their clocks are off; in one statement."""
+    cameras = cameras_under(search.unit).order_by()
+    inside = None if search.area is None else camera_ids(cameras, search.area)
+    length = len(search.unit.path) + Unit.steplen
+    clocks: dict[str, dict[int, float]] = defaultdict(dict)
+    for pk, offset, path in cameras.values_list("pk", "clock_offset_s", "unit__path"):
+        if inside is None or pk in inside:
+            clocks[path[:length]][pk] = offset
+    return clocks
 
 
 def _judged_beyond(
     search: Search, kept: Sequence[Found], verdicts: Mapping[int, Said], query: NDArray[np.float32]
 ) -> list[Found]:
     """Crops with a verdict that the new ranking would drop at the limit: they stay, scored like all others."""
-    parts = dict(search.candidates.filter(crop__in=verdicts).values_list("crop_id", "part_id"))
-    lost = parts.keys() - {row.hit.crop_id for row in kept}
+    rows = search.candidates.filter(crop__in=verdicts).values_list("crop_id", "crop__camera_id", "part_id")
+    there = {row.hit.crop_id for row in kept}
+    lost = {crop: (camera, part) for crop, camera, part in rows if crop not in there}
     ids, features, clocks = _features_of(search, lost)
     if not len(ids):
         return []
     ranking = engine_of(model_of(search)).rank(query, features, ids, len(ids), search.coverage.get("crops"))
-    return _found(ranking, clocks, parts)
+    return _found(ranking, clocks, dict(lost.values()))
 
 
 def _moved_query(search: Search, verdicts: Mapping[int, Said]) -> NDArray[np.float32]:
     """query' of product.md. The photo is a confirmed picture of the person too, as soon as there is another one."""
     query = query_of(search)
-    confirmed = _features_of(search, [crop for crop, said in verdicts.items() if said == "confirmed"])[1]
-    rejected = _features_of(search, [crop for crop, said in verdicts.items() if said == "rejected"])[1]
+    judged = {crop: said for crop, said in verdicts.items() if said != "undecided"}
+    ids, features, _clocks_of = _features_of(search, judged)
+    confirmed, rejected = (
+        features[[judged[crop] == said for crop in ids.tolist()]] for said in ("confirmed", "rejected")
+    )
     if len(confirmed):
         confirmed = np.vstack([query[None, :], confirmed])
     return rescore(query, confirmed, rejected)

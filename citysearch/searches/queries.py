@@ -124,6 +124,12 @@ def verdicts_latest(search: Search) -> list[dict[str, Any]]:
     return [_verdict_dict(rows[-1]) | {"given": len(rows)} for _crop, rows in sorted(given.items())]
 
 
+def verdicts_standing(search: Search, crops: Collection[int]) -> list[dict[str, Any]]:
+    """The verdict that counts for each of these crops, `undecided` where nobody has said anything."""
+    said = dict(search.verdicts.filter(crop__in=crops).order_by("id").values_list("crop_id", "value"))
+    return [{"crop": crop, "verdict": said.get(crop, Verdict.Value.UNDECIDED)} for crop in dict.fromkeys(crops)]
+
+
 def photo_url(photo: SearchPhoto) -> str:
     return reverse("search-photo", args=[photo.search_id, photo.position])
 

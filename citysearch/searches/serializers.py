@@ -318,6 +318,19 @@ class SearchSerializer(serializers.Serializer):
     stale = serializers.BooleanField(help_text=_("Gallery or model have changed since."))
 
 
+class ReplacedSerializer(serializers.Serializer):
+    """What counted for a crop before; `undecided` where nobody had said anything."""
+
+    crop = serializers.IntegerField()
+    verdict = serializers.ChoiceField(Verdict.Value.choices)
+
+
+class JudgedSerializer(SearchSerializer):
+    """A search that has just been given verdicts."""
+
+    replaced = ReplacedSerializer(many=True, help_text=_("The verdicts that counted for these crops before."))
+
+
 class PreviewSerializer(serializers.Serializer):
     """What a search would look at."""
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from django import template
+from django.contrib.staticfiles.finders import find
 from django.templatetags.static import static
 from django.utils.formats import number_format
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
@@ -30,6 +33,20 @@ def icon(name: str) -> SafeString:
     """A picture from the sprite; decoration only, so hidden from screen readers."""
     address = static("frontend/img/icons.svg")
     return format_html('<svg class="icon" aria-hidden="true"><use href="{}#{}"></use></svg>', address, name)
+
+
+@register.simple_tag
+def drawn_icon(name: str) -> SafeString:
+    """The picture itself, for what is copied thousands of times: each `use` costs a tree and an event of its own."""
+    return mark_safe(_symbols()[name])  # noqa: S308  our own file
+
+
+@cache
+def _symbols() -> dict[str, str]:
+    """{name: the symbol of the sprite as a picture of its own}"""
+    sprite = Path(str(find("frontend/img/icons.svg"))).read_text()
+    found = re.findall(r'<symbol id="([^"]+)" (.*?)</symbol>', sprite, re.DOTALL)
+    return {name: f'<svg class="icon" aria-hidden="true" {rest}</svg>' for name, rest in found}
 
 
 @register.filter

@@ -760,7 +760,11 @@ def test_the_path_is_read_in_words_with_its_gaps_and_where_it_leads(
     stage: Any, log_in: Any, gallery: list[Any], screenshot: Any
 ) -> None:
     page = log_in("operator")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/gaps/") else None)
     search_to_the_end(page, stage)
+    page.locator(".stop-marker").first.wait_for()
+    assert not asked, "nobody looks at the gaps yet"
     toggle = page.get_by_role("button", name="Stops", exact=True)
     toggle.click()
     rows = page.locator("#itinerary-list .stop-row")

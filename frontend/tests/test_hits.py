@@ -205,6 +205,26 @@ def test_two_thousand_hits_have_their_places_and_only_those_in_sight_are_drawn(o
     seen = page.locator(".hit-item:nth-child(1500)")
     assert (seen.get_attribute("aria-posinset"), seen.get_attribute("aria-setsize")) == ("1500", "2000")
 
+    flown = """async () => {
+      const box = document.getElementById("results-scroll");
+      const bare = () => document.querySelectorAll(".hit-item:not([hidden]) .crop-picture:not([src])").length;
+      for (let step = 0; step < 3; step += 1) {
+        box.scrollTop = 9000 * (step + 1);
+        await new Promise(requestAnimationFrame);
+      }
+      return bare();
+    }"""
+    assert page.evaluate(flown) > 0, "a picture that flies past is not asked for"
+    until(page, "!document.querySelector('.hit-item:not([hidden]) .crop-picture:not([src])')")
+    assert page.locator(".hit-item:not([hidden]) .crop-picture[hidden]").count() == 0
+    page.evaluate(
+        """() => {
+          const [box, list] = [document.getElementById("results-scroll"), document.getElementById("hits")];
+          box.scrollTop = list.offsetTop + (1499 / 2000) * list.offsetHeight;
+        }"""
+    )
+    until(page, "document.querySelector('.hit-item:nth-child(1500) .hit') !== null")
+
     rows[:] = [row | {"rank": n} for n, row in enumerate(reversed(rows), start=1)]
     page.evaluate(
         """() => {

@@ -115,6 +115,20 @@ def test_distances_of_many_places_are_those_of_each_pair(places, doubled):
     assert (table == table.T).all() and not table.diagonal().any()
 
 
+def test_distances_are_the_same_however_places_come_together(monkeypatch):
+    """Asked for one after the other, many at once, or more of them than are remembered."""
+    places = [Place(120 + 0.0021 * n % 0.05, 30 + 0.0013 * n % 0.04) for n in range(60)]
+    whole = RoadGraph(grid_lines(30, 30)).distances(places)
+    graph = RoadGraph(grid_lines(30, 30))
+    for count in (5, 40, 60, 20):
+        assert graph.distances(places[:count]) == pytest.approx(whole[:count, :count], rel=1e-6)
+    monkeypatch.setattr("units.roads.REMEMBERED_PLACES", 30)
+    few = RoadGraph(grid_lines(30, 30))
+    for chosen in (slice(0, 20), slice(15, 40), slice(0, 60), slice(0, 20)):
+        assert few.distances(places[chosen]) == pytest.approx(whole[chosen, chosen], rel=1e-6)
+        assert len(few._table.places) <= 30
+
+
 def test_hundreds_of_pairs_in_a_large_town_take_a_moment():
     graph = RoadGraph(grid_lines(60, 60))
     places = [Place(120 + 0.118 * i / 40, 30 + 0.118 * (i * 7 % 40) / 40) for i in range(40)]

@@ -79,6 +79,14 @@ def test_undecided_takes_a_verdict_back(found: Search, judge: Any) -> None:
     assert found.trajectory == path
 
 
+def test_the_answer_says_what_counted_before(found: Search, judge: Any) -> None:
+    first, other = crops_of(found, 1)[:2]
+    said = lambda body: {row["crop"]: row["verdict"] for row in judge(found, body).json()["replaced"]}  # noqa: E731
+    assert said({"crop": first, "verdict": "confirmed"}) == {first: "undecided"}
+    both = [{"crop": crop, "verdict": "rejected"} for crop in (first, other)]
+    assert said(both) == {first: "confirmed", other: "undecided"}
+
+
 def test_two_operators_verdicts_are_both_kept_and_the_latest_counts(
     found: Search, judge: Any, api: Any, supervisor: Any
 ) -> None:

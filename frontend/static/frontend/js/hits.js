@@ -3,7 +3,7 @@
 import { cropOf, pictureOf, placeOf, turnOn } from "./crops.js";
 import { isKept, toggleKept } from "./evidence.js";
 import { fullTime, likelihoodWords, number, odds, outOf100, percent, place, seconds, shortPath, tone } from "./format.js";
-import { gettext, interpolate, ngettext } from "./i18n.js";
+import { gettext, interpolate, listed, ngettext } from "./i18n.js";
 import { app, byId, calm, show } from "./page.js";
 import { viewOf } from "./photos.js";
 import { get, set, watch } from "./store.js";
@@ -18,11 +18,19 @@ const places = new Map();
 const drawn = new Set();
 // Drawn above and below the window, for the next turns of the wheel.
 const GLANCE_PX = 700;
+// While the list is scrolled a picture is asked for once its card has stayed near the window for so long: what flies
+// past costs neither server nor browser anything.
+const LINGER_MS = 120;
+// Addresses of pictures that were asked for, which the browser has by now.
+const fetched = new Set();
+let scrolled = -Infinity;
 let columns = 1;
 let rows = 0;
 // Of the narrowest card, and between two; as in the style sheet.
 const CARD_WIDTH = 420;
 const GAP = 8;
+// A crop of fewer rows shows clothes, hardly a person.
+const SMALL = 80;
 const ORDERS = {
   likelihood: (one, other) => one.rank - other.rank,
   time: (one, other) => one.at - other.at || one.rank - other.rank,
@@ -131,6 +139,11 @@ function look() {
   }
 }
 
+function onScroll() {
+  scrolled = performance.now();
+  look();
+}
+
 function clear(place) {
   drawn.delete(place);
   place.card.hidden = true;
@@ -165,6 +178,9 @@ function fill(card, hit, index, stop) {
   put("camera", place(hit.camera.name));
   field("camera").title = hit.camera.name;
   put("code", hit.camera.code);
+  put("size", interpolate(gettext("%(w)s × %(h)s px"), { w: hit.width, h: hit.height }));
+  field("size").classList.toggle("poor", hit.height < SMALL);
+  field("size").title = hit.height < SMALL ? gettext("A small crop: look at it enlarged before you judge.") : gettext("Size of the crop");
   put("unit", shortPath(hit.unit_path));
   field("unit").title = hit.unit_path;
   put("time", fullTime(hit.time));
@@ -181,10 +197,25 @@ function fill(card, hit, index, stop) {
 function pictures(card, hit) {
   const [query, crop, burst] = [".query-picture", ".crop-picture", "[data-f=burst]"].map((one) => card.querySelector(one));
   if (query.getAttribute("src") !== queryPhoto()) query.src = queryPhoto();
-  if (crop.getAttribute("src") !== pictureOf(hit)) crop.src = pictureOf(hit);
+  if (crop.getAttribute("src") !== pictureOf(hit)) offer(crop, pictureOf(hit));
   burst.textContent = burstText(hit);
   show(burst, hit.burst.length > 1);
   crop.alt = interpolate(gettext("Crop of %(camera)s"), { camera: place(hit.camera.name) });
+}
+
+function offer(crop, url) {
+  const lingers = performance.now() - scrolled < LINGER_MS && !fetched.has(url);
+  if (!lingers) return load(crop, url);
+  crop.hidden = true;
+  crop.dataset.waits = url;
+  return setTimeout(() => crop.isConnected && crop.dataset.waits === url && load(crop, url), LINGER_MS);
+}
+
+function load(crop, url) {
+  delete crop.dataset.waits;
+  fetched.add(url);
+  crop.src = url;
+  crop.hidden = false;
 }
 
 /** How many crops the sighting has, or which of them is shown. */
@@ -218,7 +249,7 @@ function note(shown) {
   const parts = [interpolate(ngettext("%(n)s shown", "%(n)s shown", shown), { n: number(shown) })];
   if (hidden && get("window")) parts.push(interpolate(ngettext("%(n)s hidden", "%(n)s hidden", hidden), { n: number(hidden) }));
   else if (hidden) parts.push(interpolate(ngettext("%(n)s hidden below %(floor)s", "%(n)s hidden below %(floor)s", hidden), { n: number(hidden), floor: percent(floor) }));
-  byId("floor-note").textContent = get("complaint") || parts.join(", ");
+  byId("floor-note").textContent = get("complaint") || listed(...parts);
   byId("floor-note").classList.toggle("error", Boolean(get("complaint")));
   show(byId("toolbar"), total > 0 || Boolean(get("complaint")));
 }
@@ -261,7 +292,7 @@ function onClick(event) {
 export function start() {
   const size = new ResizeObserver(resized);
   for (const element of [list, scroller]) size.observe(element);
-  scroller.addEventListener("scroll", look, { passive: true });
+  scroller.addEventListener("scroll", onScroll, { passive: true });
   list.addEventListener("click", onClick);
   list.addEventListener("focusin", (event) => {
     const card = event.target.closest(".hit-item");

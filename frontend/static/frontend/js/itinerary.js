@@ -14,26 +14,41 @@ const panel = byId("itinerary");
 const toggle = byId("itinerary-toggle");
 const unseen = L.layerGroup();
 let gaps = [];
-let asked = 0;
+// The path whose gaps are here, or asked for.
+let known = null;
 
 export function openPanel(opened = panel.hidden) {
   if (opened && narrow.matches) app.dataset.view = "map";
   show(panel, opened);
   toggle.setAttribute("aria-expanded", String(opened));
   if (!opened) set("gap", null);
+  return opened ? load() : undefined;
 }
 
-/** Gaps are asked for once the path stands; a path that has changed meanwhile asks again. */
-async function load(path) {
-  const own = (asked += 1);
-  gaps = [];
+/** A new path has other gaps. */
+function renew(path) {
+  [known, gaps] = [null, []];
+  set("gaps", gaps);
+  set("gap", null);
   if (!path?.stops.length) return openPanel(false);
   draw();
-  const found = await read(`searches/${get("search")}/gaps/`);
-  if (own !== asked) return undefined;
-  gaps = found;
-  set("gaps", found);
-  return draw();
+  return panel.hidden ? undefined : load();
+}
+
+/** Gaps are asked for when somebody looks: in this panel, or while the path is played. */
+async function load() {
+  const path = get("path");
+  if (!path?.stops.length || known === path) return;
+  known = path;
+  try {
+    const found = await read(`searches/${get("search")}/gaps/`);
+    if (path !== get("path")) return;
+    gaps = found;
+    set("gaps", found);
+    draw();
+  } catch {
+    known = null;
+  }
 }
 
 function draw() {
@@ -103,8 +118,8 @@ function ring(camera) {
 }
 
 /** A leg was clicked on the map: its line in the list. */
-export function showLeg(index) {
-  openPanel(true);
+export async function showLeg(index) {
+  await openPanel(true);
   set("gap", gaps[index]?.passable ? index : null);
   panel.querySelector(`[data-leg-row="${index}"]`)?.scrollIntoView({ block: "center" });
 }
@@ -122,6 +137,7 @@ export function start() {
     toggle.focus();
   });
   map.on("leg", (event) => showLeg(event.index));
-  watch("path", (path) => load(path).catch(() => null));
+  watch("path", renew);
+  watch("here", (here) => here !== null && load());
   watch(["gap", "here"], mark);
 }

@@ -18,6 +18,9 @@ const CLUSTER_FROM = 6;
 const BADGES_MOST = 300;
 const STATUS = { online: "", offline: gettext("offline"), maintenance: gettext("in maintenance") };
 
+// Markers stand by flat transforms: each three-dimensional one would be a layer of its own, and with hundreds of them
+// every frame of the whole page, a scrolled list too, would be put together from as many.
+L.Browser.ie3d = true;
 export const map = L.map("map", { zoomControl: false, attributionControl: false, zoomSnap: 0.25, maxZoom: 20, minZoom: 3 });
 const layers = { mask: L.layerGroup(), beside: L.layerGroup(), inside: L.layerGroup(), labels: L.layerGroup(), cameras: L.layerGroup(), badges: L.layerGroup() };
 const canvas = {};

@@ -2,7 +2,7 @@
 
 import { colour } from "./basemap.js";
 import { clock, day, distance, fullTime, odds, offsetOf, seconds, seenBy, span, speed, sureness } from "./format.js";
-import { gettext, interpolate, ngettext } from "./i18n.js";
+import { gettext, interpolate, listed, ngettext } from "./i18n.js";
 import { keyOf, select } from "./hits.js";
 import { fit, map, resize } from "./map.js";
 import { announce, app, byId, calm, element, narrow, show } from "./page.js";
@@ -32,6 +32,7 @@ const placeOf = (stop) => L.latLng(stop.coordinates[1], stop.coordinates[0]);
 function draw(path) {
   const shape = JSON.stringify(path);
   if (shape === drawn) return;
+  const first = !markers.size;
   drawn = shape;
   pause();
   for (const layer of [legs, stops]) layer.clearLayers();
@@ -46,10 +47,12 @@ function draw(path) {
   path.legs.forEach((leg, index) => drawLeg(leg, index, path.stops));
   drawStops(path.stops);
   tell();
-  fit(pathBounds());
+  // After a verdict the eyes stay where they are, unless the path has left the window.
+  if (first || !map.getBounds().contains(bare())) fit(pathBounds());
 }
 
-const pathBounds = () => L.latLngBounds([...list().map(placeOf)]).pad(0.12);
+const bare = () => L.latLngBounds(list().map(placeOf));
+const pathBounds = () => bare().pad(0.12);
 
 /** An arc from stop to stop says how sure the order is; the way along the streets is only a thin, dotted guess. */
 function drawLeg(leg, index, all) {
@@ -169,8 +172,8 @@ function tell() {
   const head = interpolate(gettext("Stop %(n)s of %(total)s"), { n: stop.number, total: all.length });
   const after = leg ? interpolate(gettext("unseen for %(time)s before, %(distance)s away"), { time: span(leg.seconds), distance: distance(leg.distance_m) }) : gettext("first sighting");
   const gap = get("gaps")[index - 1];
-  const saw = gap?.on_way ? `; ${interpolate(ngettext("%(n)s camera on the way saw nobody", "%(n)s cameras on the way saw nobody", gap.on_way), { n: gap.on_way })}` : "";
-  note.replaceChildren(element("b", { text: `${head} · ${seenBy(stop)}` }), ` ${sureness(stop)}, ${after}${saw}`);
+  const saw = gap?.on_way ? `${gettext("; ")}${interpolate(ngettext("%(n)s camera on the way saw nobody", "%(n)s cameras on the way saw nobody", gap.on_way), { n: gap.on_way })}` : "";
+  note.replaceChildren(element("b", { text: `${head} · ${seenBy(stop)}` }), ` ${listed(sureness(stop), after)}${saw}`);
   const offset = offsetOf(stop.start);
   byId("clock-badge").replaceChildren(clock(seconds(stop.start), offset), element("small", { text: day(seconds(stop.start), offset) }));
   show(byId("clock-badge"), true);
@@ -233,4 +236,5 @@ export function start() {
   byId("fit-path").addEventListener("click", () => fit(pathBounds()));
   watch("path", draw);
   watch("here", dim);
+  watch("gaps", () => get("here") !== null && list().length && tell());
 }

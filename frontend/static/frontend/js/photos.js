@@ -2,7 +2,7 @@
 
 import { original, picture, send } from "./api.js";
 import { askBox } from "./boxes.js";
-import { gettext, interpolate } from "./i18n.js";
+import { gettext, interpolate, listed } from "./i18n.js";
 import { announce, app, byId, element, icon, show } from "./page.js";
 import { get, set, watch } from "./store.js";
 import { askTaken, takenText } from "./taken.js";
@@ -178,7 +178,7 @@ function preview(photo, index) {
   button.addEventListener("click", () => remove(photo.url));
   const item = element("li", { class: "photo" }, open, button, placeButton(photo, text));
   const warnings = photo.quality?.warnings ?? [];
-  if (warnings.length) item.append(element("span", { class: "quality", text: warnings.map((key) => WARNINGS[key] ?? key).join(", ") }));
+  if (warnings.length) item.append(element("span", { class: "quality", text: listed(...warnings.map((key) => WARNINGS[key] ?? key)) }));
   return item;
 }
 

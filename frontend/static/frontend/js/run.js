@@ -1,7 +1,7 @@
 // The running search: htmx swaps the progress in every second; when its revision moves, hits and path are read anew.
 
 import { read, send } from "./api.js";
-import { gettext, interpolate, ngettext } from "./i18n.js";
+import { gettext, interpolate, listed, ngettext } from "./i18n.js";
 import { announce, app, byId, complain, show } from "./page.js";
 import { get, set, watch } from "./store.js";
 
@@ -92,7 +92,7 @@ function failed(error) {
 function tell(before, state, sightings, parts) {
   const [done, total] = parts.split("/");
   const count = interpolate(ngettext("%(n)s sighting", "%(n)s sightings", sightings), { n: sightings });
-  if (state === "running" && Number(total)) announce(`${interpolate(gettext("%(done)s of %(total)s units done"), { done, total })}, ${count}`);
+  if (state === "running" && Number(total)) announce(listed(interpolate(gettext("%(done)s of %(total)s units done"), { done, total }), count));
   if (before !== state && state === "done") announce(`${gettext("The search is finished.")} ${count}`);
 }
 
@@ -104,6 +104,7 @@ async function refresh(mine) {
   if (id !== get("search")) return;
   // What was read before of the pages that follow stays for so long: whoever is far down the list stays there.
   set("hits", joined(first.results, get("hits").slice(PAGE)));
+  app.dataset.shown = mine;
   if (isLive()) return;
   const current = () => id === get("search") && ranked(mine) === ranked(revision);
   const all = await readOn(id, first, current);

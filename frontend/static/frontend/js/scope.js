@@ -2,7 +2,7 @@
 
 import { ApiError, send } from "./api.js";
 import { day, number, offsetOf, seconds, shortClock, span } from "./format.js";
-import { gettext, interpolate, ngettext } from "./i18n.js";
+import { gettext, interpolate, listed, ngettext } from "./i18n.js";
 import { byId, element, show } from "./page.js";
 import { asked } from "./query.js";
 import { set, watch } from "./store.js";
@@ -58,9 +58,9 @@ function tell(found) {
 function scopeText(found) {
   const cameras = interpolate(ngettext("%(n)s camera", "%(n)s cameras", found.cameras), { n: number(found.cameras) });
   const crops = interpolate(ngettext("%(n)s crop", "%(n)s crops", found.crops), { n: number(found.crops) });
-  if (!found.windows) return `${cameras}, ${crops}`;
+  if (!found.windows) return listed(cameras, crops);
   const left = interpolate(gettext("%(left)s of %(all)s crops in these times"), { left: number(found.crops_left), all: number(found.crops) });
-  return `${cameras}, ${left}`;
+  return listed(cameras, left);
 }
 
 /** The windows as a strip and in words. */
@@ -68,7 +68,7 @@ function drawing(found) {
   const closed = found.windows.filter((window) => window.from && window.to);
   const total = closed.reduce((sum, window) => sum + seconds(window.to) - seconds(window.from), 0);
   const head = found.windows_total === 0 ? gettext("At no time. Loosen a condition.") : interpolate(ngettext("%(n)s time window", "%(n)s time windows", found.windows_total), { n: found.windows_total });
-  const long = total ? `${head}, ${span(total)}` : head;
+  const long = total ? listed(head, span(total)) : head;
   const pieces = [element("p", { class: "note", text: long })];
   if (closed.length) pieces.push(strip(closed));
   if (found.windows_total) pieces.push(element("ul", { class: "window-list note" }, ...lines(found)));

@@ -1,7 +1,7 @@
 // A lane per camera, a tick per hit: its height and shade say how likely. Drag along the hours to look at a part.
 
 import { clock, day, fullTime, odds, offsetOf, place, seconds, seenBy, shortClock, span, speed, tone } from "./format.js";
-import { gettext, interpolate } from "./i18n.js";
+import { gettext, interpolate, listed } from "./i18n.js";
 import { keyOf, select } from "./hits.js";
 import { byId, element, show } from "./page.js";
 import { goTo } from "./path.js";
@@ -153,7 +153,7 @@ function tick(hit, base) {
   const height = 5 + 14 * hit.likelihood;
   const state = [keyOf(hit) === get("selected") ? "current" : "", judged(hit) ? hit.verdict : ""].join(" ");
   const mark = svg("rect", { class: `tick tone-${tone(hit.likelihood)} ${state}`, x: scale.x(hit.at) - 2.5, y: base - height, width: 5, height, rx: 1.5, "data-key": keyOf(hit) });
-  mark.append(titled(`${fullTime(hit.time)}, ${odds(hit.likelihood)}`));
+  mark.append(titled(listed(fullTime(hit.time), odds(hit.likelihood))));
   return mark;
 }
 
@@ -181,7 +181,7 @@ function speedText(leg, from, to) {
   // A steep line would cross the text: it stands higher then.
   const rise = Math.min(12, (Math.abs(to.y - from.y) / (to.x - from.x)) * (wide ? 60 : 25));
   const text = svg("text", { class: "speed", x: (from.x + to.x) / 2, y: (from.y + to.y) / 2 - 5 - rise });
-  text.textContent = wide ? `${span(leg.seconds)}, ${speed(leg.speed_kmh)}` : speed(leg.speed_kmh);
+  text.textContent = wide ? listed(span(leg.seconds), speed(leg.speed_kmh)) : speed(leg.speed_kmh);
   return text;
 }
 

@@ -54,9 +54,9 @@ function settle(hit, value) {
 }
 
 async function give(search, verdicts) {
-  const known = await standing(search);
-  await send(`searches/${search}/verdicts/`, verdicts);
-  if (search === get("search")) steps.push(verdicts.map((row) => ({ ...row, before: known.get(row.crop)?.verdict ?? "undecided" })));
+  const { replaced } = await send(`searches/${search}/verdicts/`, verdicts);
+  const before = new Map(replaced.map((row) => [row.crop, row.verdict]));
+  if (search === get("search")) steps.push(verdicts.map((row) => ({ ...row, before: before.get(row.crop) })));
   mark();
   hurry();
 }
