@@ -763,7 +763,7 @@ def test_the_path_is_read_in_words_with_its_gaps_and_where_it_leads(
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/gaps/") else None)
     search_to_the_end(page, stage)
-    page.locator(".stop-marker").first.wait_for()
+    page.locator(".stop-marker span").first.wait_for()
     assert not asked, "nobody looks at the gaps yet"
     toggle = page.get_by_role("button", name="Stops", exact=True)
     toggle.click()

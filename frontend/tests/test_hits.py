@@ -178,7 +178,10 @@ def test_two_thousand_hits_have_their_places_and_only_those_in_sight_are_drawn(o
     page = opened
     pattern = "**/api/v1/searches/*/hits/?*"
     first = hits(finished)[0]
-    rows = [first | {"rank": n, "crop": n, "sighting": n, "burst": [n]} for n in range(1, 2001)]
+    rows = [
+        first | {"rank": n, "crop": n, "sighting": n, "burst": [n], "image": f"/api/v1/crops/{n}/thumbnail/"}
+        for n in range(1, 2001)
+    ]
 
     def answer(route: Any) -> None:
         number = int((re.search(r"[?&]page=(\d+)", route.request.url) or [0, 1])[1])
