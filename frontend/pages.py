@@ -13,7 +13,6 @@ from django.db.models import Count, Max, Q, QuerySet
 from django.http import Http404
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
@@ -112,7 +111,7 @@ def run_of(search: Search, user: User) -> dict[str, Any]:
         "elapsed": _elapsed(search),
         "parts": parts,
         "parts_total": counts.get("parts", 0),
-        "crops_text": number_format(counts.get("crops", 0), use_l10n=True, force_grouping=True),
+        "crops_text": f"{counts.get('crops', 0):,}",
         "error": state["error"] and state["error"] | {"stage": _stage_name(state["error"].get("stage"))},
         "message": state["notice"] and state["notice"]["message"],
         "stale": state["stale"],

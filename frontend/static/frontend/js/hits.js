@@ -178,9 +178,9 @@ function fill(card, hit, index, stop) {
   put("camera", place(hit.camera.name));
   field("camera").title = hit.camera.name;
   put("code", hit.camera.code);
-  put("size", interpolate(gettext("%(w)s × %(h)s px"), { w: hit.width, h: hit.height }));
+  put("size", `${hit.width}×${hit.height}`);
   field("size").classList.toggle("poor", hit.height < SMALL);
-  field("size").title = hit.height < SMALL ? gettext("A small crop: look at it enlarged before you judge.") : gettext("Size of the crop");
+  field("size").title = hit.height < SMALL ? gettext("A small crop: look at it enlarged before you judge.") : gettext("Size of the crop in pixels");
   put("unit", shortPath(hit.unit_path));
   field("unit").title = hit.unit_path;
   put("time", fullTime(hit.time));
