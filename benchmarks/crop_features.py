@@ -17,6 +17,7 @@ from benchmarks.timing import Work, interleaved
 from reid_engine.bundle import SHIPPED, read
 from reid_engine.engine import Engine
 from reid_engine.photo import load_crop
+from reid_engine.preprocessing import normalised
 from reid_engine.workers import Workers
 
 CROPS_PER_SECOND = 100
@@ -82,7 +83,7 @@ def before_network(engine: Engine, files: list[bytes], workers: Workers) -> None
     for start in range(0, len(files), CHUNK):
         images = [load_crop(data) for data in files[start : start + CHUNK]]
         parts = [images[first : first + engine.batch] for first in range(0, len(images), engine.batch)]
-        workers.map(engine._tensors, parts)
+        workers.map(lambda part: normalised(part, engine.manifest["preprocessing"]), parts)
 
 
 @torch.inference_mode()

@@ -14,6 +14,7 @@ from benchmarks.figure import Figure, progress
 from benchmarks.timing import Work, interleaved
 from reid_engine.calibration import Calibration
 from reid_engine.ranking import Attention, Ranker
+from reid_engine.scoring import Precision
 from reid_engine.workers import Workers
 
 DIM = 2048
@@ -24,9 +25,9 @@ ROUNDS = 30
 Features = NDArray[np.float16]
 
 
-def ranker(attention: Attention, dtype: torch.dtype = torch.float32) -> Ranker:
+def ranker(attention: Attention, precision: Precision = "float32") -> Ranker:
     """A ranker on all cores, as a worker of the product has it, that scores every row."""
-    return Ranker(attention, Calibration(6.0, -4.0), exhaustive_rows=1 << 62, workers=Workers(), dtype=dtype)
+    return Ranker(attention, Calibration(6.0, -4.0), exhaustive_rows=1 << 62, workers=Workers(), precision=precision)
 
 
 @torch.inference_mode()
@@ -34,13 +35,14 @@ def textbook(attention: Attention, query: NDArray[np.float32], features: Feature
     """The published form: stack (|g - q|, q, g), 1x1 convolution, two linear layers, both products, their distance."""
     weights = torch.tensor([attention.w_d, attention.w_q, attention.w_g]).view(1, 3, 1)
     bias, q = torch.tensor([attention.b]), torch.from_numpy(query)
+    w1, w2 = torch.from_numpy(attention.w1), torch.from_numpy(attention.w2)
     found = []
     for start in range(0, len(features), TEXTBOOK_TILE):
         g = torch.from_numpy(np.array(features[start : start + TEXTBOOK_TILE])).float()
         both = torch.stack([(g - q).abs(), q.expand_as(g), g], dim=1)
         mixed = torch.nn.functional.conv1d(both, weights, bias)[:, 0]
-        hidden = torch.relu(torch.nn.functional.linear(mixed, attention.w1))
-        a = torch.sigmoid(torch.nn.functional.linear(hidden, attention.w2))
+        hidden = torch.relu(torch.nn.functional.linear(mixed, w1))
+        a = torch.sigmoid(torch.nn.functional.linear(hidden, w2))
         u, v = (torch.nn.functional.normalize(a * x, dim=1) for x in (q.expand_as(g), g))
         found.append((u - v).norm(dim=1))
     return np.asarray(torch.cat(found).numpy())
@@ -52,7 +54,7 @@ def all_cores() -> None:
 
 
 def figure(
-    letter: str, ratio: int, features: Features, ceiling: Work, ceiling_is: str, dtype: torch.dtype, quick: bool
+    letter: str, ratio: int, features: Features, ceiling: Work, ceiling_is: str, precision: Precision, quick: bool
 ) -> Figure:
     """Ours and the textbook over the rows, and a ceiling for as many pairs. The target is the row's own."""
     all_cores()
@@ -60,7 +62,7 @@ def figure(
     few = np.array(features[: max(TEXTBOOK_TILE, total // FEWER)])
     progress(f"{total:,} rows of {DIM}, ratio {ratio}")
     works: dict[str, Work] = {
-        "ours": partial(ranker(attention, dtype).distances, query, features),
+        "ours": partial(ranker(attention, precision).distances, query, features),
         "float32": partial(ranker(attention).distances, query, features),
         "textbook": partial(textbook, attention, query, few),
         "ceiling": ceiling,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import torch
-
 from benchmarks import exact, galleries
 from benchmarks.figure import Figure, either
 from benchmarks.timing import reading
@@ -23,5 +21,5 @@ def measure(quick: bool, rows: int | None = None) -> Figure:
     """Pairs per second of one query, beside one pass over the same rows."""
     features = galleries.mapped(either(quick, 512, 65_536, rows), exact.DIM)
     of = "one pass over the rows in memory"
-    found = exact.figure("b", 512, features, reading(features), of, torch.float32, quick)
+    found = exact.figure("b", 512, features, reading(features), of, "float32", quick)
     return replace(found, target=PAIRS_PER_SECOND, text=TEXT)

@@ -7,7 +7,6 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from benchmarks.figure import progress
@@ -28,9 +27,9 @@ Vector = NDArray[np.float32]
 
 def attention(dim: int, ratio: int, seed: int = 0) -> Attention:
     """Tied weights of the default transform, large enough for the map to vary from pair to pair."""
-    torch.manual_seed(seed)
-    hidden = max(1, dim // ratio)
-    w1, w2 = torch.randn(hidden, dim) / dim**0.5, 2 * torch.randn(dim, hidden) / hidden**0.5
+    rng, hidden = np.random.default_rng(seed), max(1, dim // ratio)
+    w1 = rng.standard_normal((hidden, dim), dtype=np.float32) / np.float32(dim**0.5)
+    w2 = rng.standard_normal((dim, hidden), dtype=np.float32) * np.float32(2 / hidden**0.5)
     return Attention(w1, w2, 0.7, 0.3, 0.3, 0.1)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ def measure(quick: bool, rows: int | None = None) -> Figure:
     device = _device(quick)
     total, dim = either(quick, 200, 1_000_000, rows), 64 if quick else exact.DIM
     features, queries = galleries.mapped(total, dim), np.stack([galleries.query(dim, n) for n in range(QUERIES)])
-    wide, narrow = (_on(galleries.attention(dim, ratio), device) for ratio in (4, dim // 4))
+    wide, narrow = (replace(galleries.attention(dim, ratio), device=device) for ratio in (4, dim // 4))
     progress(f"{QUERIES} queries against {total:,} resident rows of {dim}")
     rates = {attention: _pairs_per_second(attention, features, queries) for attention in (wide, narrow)}
     bandwidth = _rows_per_second(torch.from_numpy(np.array(features)).to(device))
@@ -46,18 +47,13 @@ def measure(quick: bool, rows: int | None = None) -> Figure:
     )
 
 
-def _device(quick: bool) -> torch.device:
+def _device(quick: bool) -> str:
     if torch.cuda.is_available():
-        return torch.device("cuda")
+        return "cuda"
     if not quick:
         raise SystemExit("There is no GPU here; `--quick` runs the kernel by Triton's interpreter instead.")
     os.environ["TRITON_INTERPRET"] = "1"
-    return torch.device("cpu")
-
-
-def _on(attention: Attention, device: torch.device) -> Attention:
-    scalars = attention.w_d, attention.w_q, attention.w_g, attention.b
-    return Attention(attention.w1.to(device), attention.w2.to(device), *scalars)
+    return "cpu"
 
 
 def _pairs_per_second(attention: Attention, features: galleries.Features, queries: galleries.Vector) -> float:
@@ -68,10 +64,10 @@ def _pairs_per_second(attention: Attention, features: galleries.Features, querie
 
 
 def _products_per_second(attention: Attention, tile: int = 16_384) -> float:
-    device = attention.w1.device
-    kind = torch.float16 if device.type == "cuda" else torch.float32
-    reduce, expand = (layer.to(kind) for layer in attention.columns)
-    rows = torch.ones(tile, attention.dim, dtype=kind, device=device)
+    kind = torch.float16 if attention.device == "cuda" else torch.float32
+    layers = (torch.from_numpy(layer).to(attention.device, kind) for layer in (attention.w1, attention.w2))
+    reduce, expand = (layer.t().contiguous() for layer in layers)
+    rows = torch.ones(tile, attention.dim, dtype=kind, device=attention.device)
     return tile / seconds(_waited(lambda: torch.mm(torch.mm(rows, reduce), expand)), 10)
 
 
@@ -80,7 +76,7 @@ def _rows_per_second(rows: torch.Tensor) -> float:
     return len(rows) / seconds(_waited(lambda: words.sum()), 5)
 
 
-def _embedding(device: torch.device, crops: int) -> float:
+def _embedding(device: str, crops: int) -> float:
     from reid_engine.bundle import SHIPPED, read
 
     bundle = read(SHIPPED)

@@ -27,7 +27,7 @@ def measure(quick: bool, rows: int | None = None) -> Figure:
     """Seconds from features to ranked hits, and the memory taken on the way, from a thousand rows to ten million."""
     most = either(quick, 10_000, 10_000_000, rows)
     sizes = [10**power for power in range(3, 8) if 10**power <= most]
-    attention = Attention.of(read(SHIPPED).model().attention)
+    attention = read(SHIPPED).attention
     ranker, query = _ranker(attention, None), galleries.query(attention.dim)
     times: Points = []
     memory: Points = []

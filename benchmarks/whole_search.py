@@ -14,7 +14,7 @@ from benchmarks.figure import Figure, either, progress
 from benchmarks.timing import Work, interleaved
 from reid_engine.bundle import SHIPPED, read
 from reid_engine.photo import load_photo
-from reid_engine.ranking import Attention, shortlist_rows
+from reid_engine.ranking import shortlist_rows
 from reid_engine.store import SegmentStore, gather
 
 SECONDS = 0.5
@@ -65,7 +65,7 @@ def by_peers(photo: bytes, store: SegmentStore, paths: list[str]) -> dict[str, W
     engine, count = galleries.shipped(), shortlist_rows(HITS)
     features = gather(store, paths)[2]
     few = features[np.arange(min(len(features), PEER_ROWS))]
-    attention = Attention.of(read(SHIPPED).model().attention)
+    attention = read(SHIPPED).attention
     query = engine.query_features([load_photo(photo)])
     works: dict[str, Work] = {
         "photo": lambda: engine.query_features([load_photo(photo)]),

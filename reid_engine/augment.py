@@ -15,14 +15,15 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from .preprocessing import normalised, resized
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def pixels(image: Image.Image, height: int, width: int) -> Tensor:
     """An RGB image, resized bilinearly -> uint8 (3, height, width)."""
-    resized = image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
-    return torch.from_numpy(np.array(resized)).permute(2, 0, 1)
+    return torch.from_numpy(np.array(resized(image, height, width)))
 
 
 def normalise(batch: Tensor, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD) -> Tensor:
@@ -33,8 +34,7 @@ def normalise(batch: Tensor, mean: Sequence[float] = IMAGENET_MEAN, std: Sequenc
 
 def eval_tensor(image: Image.Image, preprocessing: Mapping[str, Any]) -> Tensor:
     """One crop as the network sees it: PIL image -> float32 (3, H, W), by the bundle's preprocessing."""
-    raw = pixels(image, int(preprocessing["height"]), int(preprocessing["width"]))
-    return normalise(raw, preprocessing["mean"], preprocessing["std"])
+    return torch.from_numpy(normalised([image], preprocessing)[0])
 
 
 @dataclass(frozen=True)

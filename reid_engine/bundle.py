@@ -1,10 +1,11 @@
 """One trained model in one file: weights, configuration, preprocessing, figures and calibration, under checksums.
 
-A bundle `<name>.reid` is a ZIP without compression: `manifest.json`; `weights.pt` (matrices in float16); the network as
-an ONNX graph for the CPU, `network.onnx`, unless it is somebody else's file; and, where its calibration asks for them,
-`strangers.npy`: directions of features of people who are in no gallery, int8. Its archive comment, the file's last 64
-bytes, is the sha256 of all bytes before: a flipped byte anywhere is found.
-Only `write`, `Bundle.state_dict` and `Bundle.model` load torch; the web process reads and verifies without it.
+A bundle `<name>.reid` is a ZIP without compression: `manifest.json`; `weights.pt` (matrices in float16); what a search
+on a CPU needs of them without torch, the weights of diff attention in `attention.npz` and the network as an ONNX graph
+in `network.onnx`, unless it is somebody else's file; and, where its calibration asks for them, `strangers.npy`:
+directions of features of people who are in no gallery, int8. Its archive comment, the file's last 64 bytes, is the
+sha256 of all bytes before: a flipped byte anywhere is found.
+Only `write`, `Bundle.state_dict` and `Bundle.model` load torch; web process and workers read and search without it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .attention import WEIGHTS as ATTENTION_WEIGHTS
+from .attention import Attention
 from .errors import BundleCorrupt, BundleMismatch, ReportUnwritten
 from .messages import gettext_noop as _
 
@@ -32,7 +35,8 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 SHIPPED = Path(__file__).parent / "bundles" / "citysearch.reid"
-MANIFEST, WEIGHTS, NETWORK, STRANGERS = "manifest.json", "weights.pt", "network.onnx", "strangers.npy"
+MANIFEST, WEIGHTS, ATTENTION = "manifest.json", "weights.pt", "attention.npz"
+NETWORK, STRANGERS = "network.onnx", "strangers.npy"
 REQUIRED = ("name", "created", "dim", "config", "preprocessing", "metrics", "calibration", "files")
 DIGEST_BYTES = 64
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -54,6 +58,17 @@ class Bundle:
             return None
         rows = np.load(io.BytesIO(self.files[STRANGERS]), allow_pickle=False).astype(np.float32)
         return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6), np.float32)
+
+    @property
+    def attention(self) -> Attention:
+        """The weights of diff attention; read by torch where the bundle is older than `attention.npz`."""
+        return Attention.from_weights(self._attention_weights(), self.manifest["config"].get("diff_attention", {}))
+
+    def _attention_weights(self) -> Mapping[str, Any]:
+        if ATTENTION in self.files:
+            return dict(np.load(io.BytesIO(self.files[ATTENTION]), allow_pickle=False))
+        state = self.state_dict
+        return {name: state[f"attention.{name}"].numpy() for name in ATTENTION_WEIGHTS}
 
     @property
     def state_dict(self) -> dict[str, Tensor]:
@@ -92,7 +107,8 @@ def write(
     `strangers` (C, D) are features of people in no gallery; their directions are kept to 1/127 of the largest number.
     Raises BundleMismatch when one is missing, ReportUnwritten when the disk is full (an older bundle then stays whole).
     """
-    target, files = Path(path), {WEIGHTS: _weights_of(model)}
+    state = _state_of(model)
+    target, files = Path(path), {WEIGHTS: _weights_of(state), ATTENTION: _attention_of(state)}
     if strangers is not None:
         files[STRANGERS] = _directions(strangers)
     facts = {"format_version": FORMAT_VERSION, "dim": model.dim, **manifest, "files": {}}
@@ -130,17 +146,26 @@ def verify(path: Path | str) -> None:
     read(path)
 
 
-def _weights_of(model: ReidModel) -> bytes:
+def _state_of(model: ReidModel) -> dict[str, Tensor]:
     """Matrices and kernels in float16; statistics and scales stay float32, whose range float16 does not cover."""
-    import torch
-
-    state = {
+    return {
         name: value.detach().cpu().half() if value.dim() > 1 else value.detach().cpu()
         for name, value in model.state_dict().items()
         if not name.startswith("classifier.")
     }
+
+
+def _weights_of(state: Mapping[str, Tensor]) -> bytes:
+    import torch
+
     buffer = io.BytesIO()
     torch.save({name: value.clone().contiguous() for name, value in state.items()}, buffer)
+    return buffer.getvalue()
+
+
+def _attention_of(state: Mapping[str, Tensor]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **{name: state[f"attention.{name}"].numpy() for name in ATTENTION_WEIGHTS})  # type: ignore[arg-type]
     return buffer.getvalue()
 
 

@@ -1,39 +1,40 @@
 """One bundle on one device: crops and photos to features, one query and a gallery to a Ranking.
 
 Everything that must not differ between training, indexing and searching comes out of the bundle: weights,
-preprocessing, views, distance and calibration.
+preprocessing, views, distance and calibration. On a CPU nothing here loads torch, but explanations and a bundle without
+a graph.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from functools import lru_cache, partial
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
 
 from reid_engine import bundle
 from reid_engine.absence import absence
-from reid_engine.augment import normalise, pixels
 from reid_engine.bundle import Bundle
 from reid_engine.calibration import Calibration, Curve, Situated, Situation, strangeness
 from reid_engine.contracts import Ranking
 from reid_engine.errors import BadConfig, BundleCorrupt, BundleMismatch
-from reid_engine.models.foreign import onnx_extractor
+from reid_engine.graph import Network
 from reid_engine.photo import views_of
-from reid_engine.ranking import Attention, Features, Ranker, require_sizes
+from reid_engine.preprocessing import normalised
+from reid_engine.ranking import Features, Ranker, require_sizes
 from reid_engine.workers import Workers
 
 from .messages import gettext_noop as _
 
 if TYPE_CHECKING:
     from reid_engine.explain import Explanation
+    from reid_engine.models.reid_model import ReidModel
 
 BATCH = 16  # small enough for a worker's cache where torch runs: 350 crops/s a core (OSNet x0.25, 256x128), 140 with 64
 FLOAT16_LIMIT = 65_504.0
@@ -59,17 +60,17 @@ class Engine:
     ) -> None:
         loaded = bundle.read(bundle_path)
         self.device, self.batch = _checked_device(device), batch
-        self._workers = Workers(threads if self.device.type == "cpu" else 1)
         self.bundle_sha, self.manifest = loaded.sha256, loaded.manifest
         self._preprocessing: dict[str, Any] = loaded.manifest["preprocessing"]
         self._views = _checked_views(self._preprocessing, bundle_path)
-        self._model = loaded.model().to(self.device)
-        self._model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._weights = replace(loaded, files={bundle.WEIGHTS: loaded.files[bundle.WEIGHTS]})
         self._network = self._graph_or_model(loaded)
+        self._workers = Workers(threads if self.device == "cpu" else 1)
         calibration = Calibration.from_dict(loaded.manifest["calibration"])
         self._strangers = _checked_strangers(loaded, calibration, bundle_path)
         self._strangeness = lru_cache(REMEMBERED_QUERIES)(partial(_strangeness_of, self._strangers))
-        self._ranker = Ranker(Attention.of(self._model.attention), calibration, exhaustive_rows, self._workers)
+        attention = replace(loaded.attention, device=self.device)
+        self._ranker = Ranker(attention, calibration, exhaustive_rows, self._workers)
         self._ranker.prepare()
 
     @property
@@ -137,27 +138,23 @@ class Engine:
         parts = self._workers.map(lambda start: self._extract(images[start : start + size]), starts)
         return np.concatenate([np.empty((0, self.dim), np.float32), *parts])
 
-    def _graph_or_model(self, loaded: Bundle) -> nn.Module:
+    def _graph_or_model(self, loaded: Bundle) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
         """What features are taken with: on a CPU the bundle's graph, run by onnxruntime, which is faster than torch."""
-        if self.device.type != "cpu" or bundle.NETWORK not in loaded.files:
-            return self._model
-        return onnx_extractor(loaded.files[bundle.NETWORK], self._model.dim)
+        if self.device == "cpu" and bundle.NETWORK in loaded.files:
+            return Network(loaded.files[bundle.NETWORK])
+        from reid_engine.models.reid_model import run_on
 
-    @torch.inference_mode()
+        return run_on(self._model, self.device)
+
+    @cached_property
+    def _model(self) -> ReidModel:
+        return self._weights.model().to(self.device)
+
     def _extract(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """One batch of pictures -> (B, D), the mean over the views."""
-        batch = self._tensors(images)
-        views = [batch.flip(3) if view == "flip" else batch for view in self._views]
-        total = torch.stack([self._network(view) for view in views]).mean(0)
-        return np.asarray(total.float().cpu().numpy())
-
-    def _tensors(self, images: Sequence[Image.Image]) -> Tensor:
-        """Pictures -> (B, 3, H, W) on the device, resized and normalised as the bundle says."""
-        height, width = int(self._preprocessing["height"]), int(self._preprocessing["width"])
-        raw = torch.stack([pixels(image, height, width) for image in images])
-        batch = normalise(raw, self._preprocessing["mean"], self._preprocessing["std"])
-        layout = torch.channels_last if self._network is self._model else torch.contiguous_format
-        return batch.to(self.device, memory_format=layout)
+        batch = normalised(images, self._preprocessing)
+        views = (np.ascontiguousarray(batch[..., ::-1]) if view == "flip" else batch for view in self._views)
+        return np.asarray(np.mean([self._network(view) for view in views], axis=0), np.float32)
 
 
 def _strangeness_of(strangers: NDArray[np.floating] | None, query: bytes) -> float:
@@ -191,8 +188,14 @@ def _checked_views(preprocessing: dict[str, Any], path: Path | str) -> tuple[str
     return views
 
 
-def _checked_device(name: str) -> torch.device:
+def _checked_device(name: str) -> str:
     """The device of that name, if this machine has it. Raises BadConfig."""
-    if name != "cpu" and not (name.startswith("cuda") and torch.cuda.is_available()):
+    if name != "cpu" and not (name.startswith("cuda") and _has_gpu()):
         raise BadConfig(_("There is no device %(value)r here; use 'cpu'."), option="device", value=name)
-    return torch.device(name)
+    return name
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()

@@ -2,7 +2,7 @@
 
 One program takes a block of rows and one query through the whole of method.md, 1: no map, no hidden unit and no logit
 is ever written to memory. With TRITON_INTERPRET=1 in the environment the same kernel runs on a CPU, slowly, for tests.
-Importing this module raises ImportError where Triton is missing; scoring.py then leaves the work to torch.
+Importing this module raises ImportError where Triton is missing; scoring_torch.py then leaves the work to torch.
 """
 
 from __future__ import annotations
@@ -90,14 +90,15 @@ class Fused:
         if not fits(attention):
             raise ValueError(f"at most {MOST_HIDDEN} hidden units fit the registers, not {attention.hidden}")
         self.attention = attention
+        self.w1, w2 = (torch.from_numpy(layer).to(attention.device) for layer in (attention.w1, attention.w2))
         self.units = max(LEAST_HIDDEN, triton.next_power_of_2(attention.hidden))
         self.missing = (0, self.units - attention.hidden)
-        self.reduce, self.expand = (self._filled(layer).to(dtype) for layer in (attention.columns[0], attention.w2))
+        self.reduce, self.expand = (self._filled(layer).to(dtype) for layer in (self.w1.t(), w2))
 
     @torch.inference_mode()
     def distances(self, rows: Tensor, queries: Tensor) -> Tensor:
         """Distances of each query to each row: rows (N, D) float16, queries (Q, D) float32 -> (Q, N) float32."""
-        constants = self._filled(torch.stack([self.attention.constant(query) for query in queries]))
+        constants = self._filled(self.attention.alone(queries) @ self.w1.t())
         count, dim = rows.shape
         sums = rows.new_empty((len(queries), count, 3), dtype=torch.float32)
         tensors = rows, queries.contiguous(), self.reduce, self.expand, constants, sums
@@ -105,7 +106,8 @@ class Fused:
         constexprs = self.units, self.attention.activation == "sigmoid", BLOCK_ROWS, BLOCK_COLUMNS, LARGEST
         grid = triton.cdiv(count, BLOCK_ROWS), len(queries)
         _sums_kernel[grid](*tensors, *numbers, *constexprs, num_warps=8)
-        return self.attention.distances(sums.view(-1, 3)).view(len(queries), count)
+        distances: Tensor = self.attention.distances(sums.view(-1, 3), torch)
+        return distances.view(len(queries), count)
 
     def _filled(self, layer: Tensor) -> Tensor:
         """(n, h) with zeros for the units there are not."""
@@ -117,7 +119,7 @@ class Resident:
 
     def __init__(self, attention: Attention, features: NDArray[Any], dtype: torch.dtype = torch.float16) -> None:
         self.fused = Fused(attention, dtype)
-        self.rows = torch.from_numpy(np.array(features, np.float16)).to(attention.w1.device)
+        self.rows = torch.from_numpy(np.array(features, np.float16)).to(attention.device)
 
     def distances(self, queries: NDArray[np.float32]) -> Tensor:
         """Distances of each query to each row: (Q, D) -> (Q, N) float32 on the device."""

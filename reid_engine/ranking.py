@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from reid_engine.attention import Attention as Attention
@@ -18,7 +17,7 @@ from reid_engine.calibration import Curve, Situation
 from reid_engine.contracts import Ranking
 from reid_engine.errors import BundleMismatch
 from reid_engine.messages import gettext_noop as _
-from reid_engine.scoring import Score, cosine, scorer, tile_rows
+from reid_engine.scoring import Precision, Score, cosine, scorer, tile_rows
 from reid_engine.stack import Stack
 from reid_engine.workers import Workers
 
@@ -52,7 +51,7 @@ class Ranker:
     calibration: Curve
     exhaustive_rows: int | None = None
     workers: Workers = field(default_factory=lambda: Workers(1))
-    dtype: torch.dtype = torch.float32
+    precision: Precision = "float32"
 
     def rank(
         self, query: Vector, features: Features, ids: Ids, limit: int, situation: Situation | None = None
@@ -79,7 +78,7 @@ class Ranker:
 
     def distances(self, query: Vector, features: Features) -> Vector:
         """The exact distance of every row: query (D,), features (N, D) -> (N,) float32, on all workers."""
-        return self._of_rows(scorer(self.attention, query, self.dtype), features, self._piece)
+        return self._of_rows(scorer(self.attention, query, self.precision), features, self._piece)
 
     def prepare(self) -> None:
         """Compile and pack what the first ranking would wait for."""
@@ -99,7 +98,7 @@ class Ranker:
 
     @property
     def _piece(self) -> int:
-        return TILES_A_PIECE * tile_rows(self.attention, self.dtype)
+        return TILES_A_PIECE * tile_rows(self.attention, self.precision)
 
     def _scored(self, query: Vector, features: Features, limit: int) -> Rows | None:
         """The rows worth the exact distance, ascending: None for all, or the shortlist of a gallery too large."""
@@ -118,7 +117,7 @@ class Ranker:
 
 def exhaustive_rows(attention: Attention) -> int:
     """Up to so many rows every one is scored: 200,000 at D = 512 and r = 4, fewer where a pair costs more."""
-    return max(SHORTLIST_ROWS, min(EXHAUSTIVE_ROWS, EXHAUSTIVE_MULTIPLY_ADDS // (2 * attention.w1.numel())))
+    return max(SHORTLIST_ROWS, min(EXHAUSTIVE_ROWS, EXHAUSTIVE_MULTIPLY_ADDS // (2 * attention.w1.size)))
 
 
 def shortlist_rows(limit: int) -> int:
@@ -131,15 +130,15 @@ def exact_distances(
     query: Vector,
     features: Features,
     tile: int | None = None,
-    dtype: torch.dtype = torch.float32,
+    precision: Precision = "float32",
 ) -> Vector:
     """Diff attention distance of one query to every row: query (D,), features (N, D) -> (N,) float32, on one core.
 
     0..2 for the euclidean metric (the chord between the attended directions) and for cosine (1 - cos). With
-    `dtype=torch.bfloat16` the two matrix products round to 8 bits; everything else stays float32. A row's distance
+    `precision="bfloat16"` the two matrix products round to 8 bits; everything else stays float32. A row's distance
     does not depend on the rows beside it: units merge exactly.
     """
-    return scorer(attention, query, dtype, tile)(np.asarray(features))
+    return scorer(attention, query, precision, tile)(np.asarray(features))
 
 
 def cosine_similarities(query: Vector, features: Features) -> Vector:

@@ -1,11 +1,10 @@
 """Distances and cosines of one query and a piece of rows, on the fastest way this machine has.
 
-`scorer` and `cosine` prepare a query once and give a function that threads call on pieces of rows. Four ways:
+`scorer` and `cosine` prepare a query once and give a function that threads call on pieces of rows. The ways:
 
 - at most four hidden units: one compiled visit to each row (kernels.py);
-- more: compiled edges around two matrix products, whose weights oneDNN keeps packed (float32 or bfloat16);
-- on a GPU: one Triton kernel (gpu.py), products in float16;
-- without Numba, or without Triton: torch alone, the same sums.
+- more: compiled edges around two matrix products in float32 (products.py);
+- the same with products in bfloat16, on a GPU, or without Numba: by torch (scoring_torch.py), which nothing else loads.
 
 Tiles always have their full size in the products, so that a row's distance does not depend on the rows beside it.
 """
@@ -15,12 +14,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from reid_engine.attention import EPS, Attention
 
@@ -31,6 +28,8 @@ SMALLEST_TILE, LARGEST_TILE = 64, 1024
 Vector = NDArray[np.float32]
 Features = NDArray[np.float16]
 Score = Callable[[Features], Vector]
+Precision = Literal["float32", "bfloat16"]
+Products = Callable[[NDArray[Any]], NDArray[Any]]
 
 
 @cache
@@ -43,42 +42,30 @@ def compiled_kernels() -> ModuleType | None:
     return kernels
 
 
-@cache
-def gpu_kernels() -> ModuleType | None:
-    """The Triton kernel, or None where there is no Triton."""
-    try:
-        from reid_engine import gpu
-    except ImportError:
-        return None
-    return gpu
-
-
-def tile_rows(attention: Attention, dtype: torch.dtype = torch.float32) -> int:
-    """How many rows enter the matrix products at a time where the weights are."""
-    if attention.w1.device.type != "cpu":
+def tile_rows(attention: Attention, precision: Precision = "float32") -> int:
+    """How many rows enter the matrix products at a time where they are scored."""
+    if attention.device != "cpu":
         return TILE_ON_GPU
-    fitting = TILE_BYTES // (attention.dim * dtype.itemsize)
+    fitting = TILE_BYTES // (attention.dim * (2 if precision == "bfloat16" else 4))
     return min(max(SMALLEST_TILE, 1 << max(fitting.bit_length() - 1, 0)), LARGEST_TILE)
 
 
-@torch.inference_mode()
-def scorer(attention: Attention, query: Vector, dtype: torch.dtype = torch.float32, tile: int | None = None) -> Score:
+def scorer(attention: Attention, query: Vector, precision: Precision = "float32", tile: int | None = None) -> Score:
     """A function from rows (n, D) to their distances (n,) float32 from the query (D,); threads may share it.
 
-    With `dtype=torch.bfloat16` the two products round to 8 bits where there are products; all else stays float32.
+    With "bfloat16" the two products round to 8 bits, where there are products and the processor has such; all else
+    stays float32.
     """
-    kernels, size = compiled_kernels(), tile or tile_rows(attention, dtype)
-    if attention.w1.device.type == "cuda":
-        gpu = gpu_kernels()
-        return _OnGpu(attention, query, gpu) if gpu and gpu.fits(attention) else _Plain(attention, query, dtype, size)
-    if kernels is None:
-        return _Plain(attention, query, dtype, size)
+    kernels, size = compiled_kernels(), tile or tile_rows(attention, precision)
+    if attention.device != "cpu" or kernels is None:
+        from reid_engine import scoring_torch
+
+        return scoring_torch.scorer(attention, query, precision, size)
     if attention.hidden <= kernels.NARROW:
         return _Narrow(attention, query, kernels)
-    return _Wide(attention, query, dtype, size, kernels)
+    return _Wide(attention, query, precision, size, kernels)
 
 
-@torch.inference_mode()
 def cosine(queries: Vector) -> Score:
     """A function from rows (n, D) to plain cosines (Q, n) float32 with the queries (Q, D); 0 where one is zero."""
     directions = np.asarray(queries, np.float32)
@@ -96,103 +83,59 @@ class _Narrow:
         self.attention, self.kernels = attention, kernels
         self.query = np.array(query, np.float32)
         missing = kernels.NARROW - attention.hidden
-        pad = torch.nn.functional.pad
-        self.reduce = pad(attention.w1, (0, 0, 0, missing)).numpy()
-        self.expand = pad(attention.columns[1], (0, 0, 0, missing)).numpy()
-        self.constant = pad(attention.constant(torch.from_numpy(self.query)), (0, missing)).numpy()
+        layers = attention.w1, np.ascontiguousarray(attention.w2.T)  # np.pad keeps the order of columns otherwise
+        self.reduce, self.expand = (np.pad(layer, ((0, missing), (0, 0))) for layer in layers)
+        self.constant = np.pad(attention.constant(self.query), (0, missing))
         self.scalars = _float32s(attention.scalars)
 
-    @torch.inference_mode()
     def __call__(self, rows: Features) -> Vector:
         sums, sigmoid = np.empty((len(rows), 3), np.float32), self.attention.activation == "sigmoid"
         weights = self.reduce, self.expand, self.constant, self.scalars
         self.kernels.narrow_sums(_bits(rows), self.query, *weights, sigmoid, sums)
-        return np.asarray(self.attention.distances(torch.from_numpy(sums)).numpy())
+        return np.asarray(self.attention.distances(sums), np.float32)
 
 
 class _Wide:
     """Compiled edges around two matrix products over whole tiles."""
 
-    def __init__(self, attention: Attention, query: Vector, dtype: torch.dtype, tile: int, kernels: ModuleType) -> None:
-        self.attention, self.dtype, self.tile, self.kernels = attention, dtype, tile, kernels
+    def __init__(
+        self, attention: Attention, query: Vector, precision: Precision, tile: int, kernels: ModuleType
+    ) -> None:
+        self.attention, self.tile, self.kernels = attention, tile, kernels
         self.query = np.array(query, np.float32)
-        self.packed = attention.packed(dtype, tile)
-        self.constant = attention.constant(torch.from_numpy(self.query)).to(dtype)
+        self.products, self.dtype = _products(attention, attention.constant(self.query), precision, tile)
         self.scalars = _float32s(attention.scalars)
 
-    @torch.inference_mode()
     def __call__(self, rows: Features) -> Vector:
         sums = np.empty((len(rows), 3), np.float32)
-        mixed = torch.zeros(self.tile, self.attention.dim, dtype=self.dtype)
+        mixed: NDArray[Any] = np.zeros((self.tile, self.attention.dim), self.dtype)
         bits = _bits(rows)
         for start in range(0, len(bits), self.tile):
             self._tile(bits[start : start + self.tile], mixed, sums[start : start + self.tile])
-        return np.asarray(self.attention.distances(torch.from_numpy(sums)).numpy())
+        return np.asarray(self.attention.distances(sums), np.float32)
 
-    def _tile(self, bits: NDArray[Any], mixed: Tensor, sums: Vector) -> None:
+    def _tile(self, bits: NDArray[Any], mixed: NDArray[Any], sums: Vector) -> None:
         """At most one tile of rows -> their three sums; what an unfilled tile holds below them does not matter."""
-        reduce, expand = self.packed
-        self.kernels.mix(bits, self.query, self.scalars, _array(mixed))
-        logits = linear(linear(mixed, reduce, self.constant, "relu"), expand, None, "none")
-        self.kernels.map_sums(bits, self.query, _array(logits), self.attention.activation == "sigmoid", sums)
+        self.kernels.mix(bits, self.query, self.scalars, mixed)
+        logits = self.products(mixed)
+        self.kernels.map_sums(bits, self.query, logits, self.attention.activation == "sigmoid", sums)
 
 
-class _OnGpu:
-    """Pieces of rows travel to the GPU, whose kernel needs no tiles. For rows that stay there see gpu.Resident."""
+def _products(attention: Attention, constant: Vector, precision: Precision, tile: int) -> tuple[Products, type]:
+    """Mixed rows (T, D) -> logits (T, D), and of which type both are: float32, or bfloat16 seen as uint16."""
+    if precision == "bfloat16":
+        from reid_engine import scoring_torch
 
-    def __init__(self, attention: Attention, query: Vector, gpu: ModuleType) -> None:
-        self.fused = gpu.Fused(attention)
-        self.queries = torch.from_numpy(np.array(query[None], dtype=np.float32)).to(attention.w1.device)
+        if scoring_torch.has_bfloat16("cpu"):
+            return scoring_torch.bfloat16_products(attention, constant, tile), np.uint16
+    from reid_engine.products import float32_products
 
-    def __call__(self, rows: Features) -> Vector:
-        there = torch.from_numpy(np.array(rows, np.float16)).to(self.queries.device)
-        return np.asarray(self.fused.distances(there, self.queries)[0].cpu().numpy())
-
-
-class _Plain:
-    """Torch alone, on the device of the weights."""
-
-    def __init__(self, attention: Attention, query: Vector, dtype: torch.dtype, tile: int) -> None:
-        self.attention, self.tile = attention, tile
-        self.query = torch.from_numpy(np.array(query, dtype=np.float32)).to(attention.w1.device)
-        self.reduce, self.expand = (layer.to(dtype) for layer in attention.columns)
-        self.constant = attention.constant(self.query).to(dtype)
-
-    @torch.inference_mode()
-    def __call__(self, rows: Features) -> Vector:
-        found = [self._tile(rows[start : start + self.tile]) for start in range(0, len(rows), self.tile)]
-        return np.asarray(torch.cat(found).cpu().numpy()) if found else np.empty(0, np.float32)
-
-    def _tile(self, rows: Features) -> Tensor:
-        """At most one tile of rows, filled up with zeros -> their distances."""
-        real = torch.from_numpy(np.array(rows)).to(self.query.device).float()
-        tile = torch.nn.functional.pad(real, (0, 0, 0, self.tile - len(real)))
-        gap = tile - self.query
-        weights = self._squared_map(gap, tile)
-        sums = (weights @ self.query.square(), (weights * tile.square()).sum(1), (weights * gap.square()).sum(1))
-        return self.attention.distances(torch.stack(sums, 1))[: len(real)]
-
-    def _squared_map(self, gap: Tensor, tile: Tensor) -> Tensor:
-        """A * A (T, D): all three sums need the map only squared."""
-        w_abs, w_squ, w_row = self.attention.scalars
-        mixed = (w_abs * gap.abs() + w_squ * gap.square() + w_row * tile).to(self.reduce.dtype)
-        logits = (torch.addmm(self.constant, mixed, self.reduce).relu_() @ self.expand).float()
-        return (logits.sigmoid_() if self.attention.activation == "sigmoid" else logits).square_()
-
-
-def linear(rows: Tensor, weights: Tensor, constant: Tensor | None, then: str) -> Tensor:
-    """rows (T, n) times packed weights (m, n), plus a constant (m,), then "relu" or "none" -> (T, m).
-
-    The same product that torch's own compiler calls; twice the speed of torch.mm in float32 on the processor measured.
-    """
-    product: Tensor = torch.ops.mkldnn._linear_pointwise(rows, weights, constant, then, [], "")
-    return product
+    return float32_products(attention, constant), np.float32
 
 
 def _plain_cosines(directions: Vector, rows: Features) -> Vector:
-    wide = torch.from_numpy(np.array(rows)).float()
-    cosines = torch.from_numpy(directions) @ wide.t() / wide.norm(dim=1).clamp_min(EPS)
-    return np.asarray(cosines.numpy())
+    wide = np.asarray(rows, np.float32)
+    return np.asarray(directions @ wide.T / np.maximum(np.linalg.norm(wide, axis=1), EPS), np.float32)
 
 
 def _compiled_cosines(kernels: ModuleType, directions: Vector, bits: NDArray[Any]) -> Vector:
@@ -208,11 +151,6 @@ def _bits(rows: Features) -> NDArray[Any]:
     bits = whole.view(np.uint16) if whole.dtype == np.float16 else whole.view()
     bits.flags.writeable = False
     return bits
-
-
-def _array(tensor: Tensor) -> NDArray[Any]:
-    """A tensor's memory as the compiled loops take it: bfloat16 seen as uint16."""
-    return np.asarray((tensor.view(torch.uint16) if tensor.dtype == torch.bfloat16 else tensor).numpy())
 
 
 def _float32s(scalars: tuple[float, float, float]) -> tuple[np.float32, np.float32, np.float32]:

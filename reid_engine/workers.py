@@ -9,12 +9,11 @@ crops/s extracted by one, 57 by two.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import TypeVar
-
-import torch
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
@@ -25,11 +24,13 @@ class Workers:
 
     def __init__(self, count: int | None = None) -> None:
         self.count = count or len(os.sched_getaffinity(0))
-        before = torch.get_num_threads()
+        torch = sys.modules.get("torch")  # a worker that searches on a CPU never loads it
+        before = torch.get_num_threads() if torch else 0
         self._pool = ThreadPoolExecutor(self.count, "reid", initializer=_take_one_core)
         started = Barrier(self.count)
         list(self._pool.map(lambda _: started.wait(), range(self.count)))
-        torch.set_num_threads(before)  # the setting is each thread's own, but new threads take over the last one made
+        if torch:  # the setting is each thread's own, but new threads take over the last one made
+            torch.set_num_threads(before)
 
     def map(self, work: Callable[[Piece], Result], pieces: Iterable[Piece]) -> list[Result]:
         """The results of `work` on every piece, in order; the first error is raised here."""
@@ -38,5 +39,6 @@ class Workers:
 
 def _take_one_core() -> None:
     """A thread takes over the common setting when it first asks torch for it; only after that its own one lasts."""
-    torch.get_num_threads()
-    torch.set_num_threads(1)
+    if torch := sys.modules.get("torch"):
+        torch.get_num_threads()
+        torch.set_num_threads(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -46,6 +47,34 @@ views = list(walk(get_resolver().url_patterns))
 print(len(views), "torch" in sys.modules, "torchvision" in sys.modules)
 """
 
+WORKER = """
+import os, sys
+os.environ["DJANGO_SETTINGS_MODULE"] = "citysearch.settings"
+import django; django.setup()
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from citysearch.celery import app
+from citysearch.research.queries import active_model
+from citysearch.searches import services
+from citysearch.searches.models import Search
+from citysearch.searches.tests import cast
+from units.models import Camera, Membership
+from units.tree import unit_add
+
+app.loader.import_default_modules()
+call_command("prepare")
+city = unit_add(None, name="Lakeside", code="L", free_code=True)
+user = get_user_model().objects.create_user("operator", password="a long password")
+Membership.objects.create(user=user, role="operator", unit=city)
+camera = Camera.objects.create(unit=city, code="c", free_code=True, name="Camera", longitude=120, latitude=30)
+cast.walk([camera], (1, 2, 3))
+cast.index([camera], active_model())
+search = services.search_start(user, city, [cast.photo_of(2)], "purpose", "case")
+search = Search.objects.get(pk=search.pk)
+best = search.candidates.order_by("distance").first().crop.source_name
+print(search.state, search.error, best[:4], "torch" in sys.modules)
+"""
+
 
 @pytest.fixture
 def bundle_file(tmp_path: Path, untraced: None) -> Path:
@@ -79,6 +108,18 @@ def test_the_web_process_resolves_every_address_without_torch() -> None:
     )
     views, torch, torchvision = found.stdout.split()[-3:]
     assert int(views) > 50 and (torch, torchvision) == ("False", "False")
+
+
+def test_a_worker_indexes_and_searches_with_the_shipped_bundle_without_torch(tmp_path: Path) -> None:
+    environment = os.environ | {"VAR_DIR": str(tmp_path), "TASKS_EAGER": "true", "RETENTION_DAYS": "3650"}
+    found = subprocess.run(
+        [sys.executable, "-c", WORKER], cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True,
+        timeout=600, check=False,
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr
+    state, error, best, torch = found.stdout.splitlines()[-1].split(" ")
+    assert (state, error, best) == ("done", "None", "0002"), found.stdout
+    assert torch == "False"
 
 
 def test_a_worker_loads_a_version_once_for_all_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..errors import BadConfig, BundleMismatch
+from ..graph import Network, session_of
 from ..messages import gettext_noop as _
 
 
@@ -29,22 +29,18 @@ class OnnxExtractor(nn.Module):
         super().__init__()
         self.dim, self.options = dim, {"dim": dim, "size": size}
         self.register_buffer("graph", torch.zeros(size, dtype=torch.uint8))
-        self._session: Any = None
+        self._network: Network | None = None
         self._opening = threading.Lock()
 
     def forward(self, images: Tensor) -> Tensor:
-        session = self._opened()
-        entry = session.get_inputs()[0]
-        fixed = entry.shape[0] if isinstance(entry.shape[0], int) else len(images)
-        pixels = images.detach().cpu().float().contiguous().numpy()
-        parts = [_run(session, entry.name, pixels[at : at + fixed], fixed) for at in range(0, len(pixels), fixed)]
-        return torch.from_numpy(np.concatenate([np.empty((0, self.dim), np.float32), *parts])).to(images.device)
+        pictures = images.detach().cpu().float().contiguous().numpy()
+        return torch.from_numpy(self._opened()(pictures)).to(images.device)
 
-    def _opened(self) -> Any:
+    def _opened(self) -> Network:
         with self._opening:
-            if self._session is None:
-                self._session = session_of(self.graph.cpu().numpy().tobytes())
-            return self._session
+            if self._network is None:
+                self._network = Network(self.graph.cpu().numpy().tobytes())
+            return self._network
 
 
 class Unseeing(nn.Module):
@@ -82,30 +78,3 @@ def onnx_extractor(content: bytes, dim: int) -> OnnxExtractor:
     extractor = OnnxExtractor(dim, len(content))
     extractor.graph.copy_(torch.from_numpy(np.frombuffer(content, np.uint8).copy()))
     return extractor
-
-
-def session_of(content: bytes) -> Any:
-    """An onnxruntime session on one core of the CPU. Raises BadConfig."""
-    try:
-        import onnxruntime
-    except ImportError as error:
-        text = _("an ONNX extractor needs the package onnxruntime (%(error)s); pip install -r requirements.txt")
-        raise BadConfig(text, error=error, option="init") from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    try:
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises its own kinds, all of them plain exceptions
-        unread = _("the ONNX extractor cannot be read: %(error)s")
-        raise BadConfig(unread, error=error, option="init") from error
-    if len(session.get_inputs()) != 1 or len(session.get_inputs()[0].shape) != 4:
-        pictures = _("the ONNX extractor must take one batch of pictures (N, 3, H, W)")
-        raise BadConfig(pictures, option="init")
-    return session
-
-
-def _run(session: Any, name: str, pixels: np.ndarray, size: int) -> np.ndarray:
-    """One batch, filled up to the size the graph is fixed to."""
-    padding = np.zeros((size - len(pixels), *pixels.shape[1:]), np.float32)
-    found: np.ndarray = session.run(None, {name: np.concatenate([pixels, padding])})[0]
-    return found[: len(pixels)].astype(np.float32)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .diff_attention import DiffAttention
@@ -75,3 +78,15 @@ def has_bfloat16(kind: str) -> bool:
     Emulated products were measured at a sixtieth of float32's speed.
     """
     return kind != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def run_on(model: ReidModel, device: str) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    """A function from pictures (B, 3, H, W), normalised, to features (B, D), computed by torch on that device."""
+    there = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @torch.inference_mode()
+    def features(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
+        batch = torch.from_numpy(pictures).to(device, memory_format=torch.channels_last)
+        return np.asarray(there(batch).float().cpu().numpy())
+
+    return features

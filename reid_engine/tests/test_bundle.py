@@ -8,12 +8,14 @@ import sys
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reid_engine import bundle
+from reid_engine.attention import Attention
 from reid_engine.errors import BundleCorrupt, BundleMismatch, ReportUnwritten
 from reid_engine.models import build
 
@@ -133,9 +135,22 @@ def test_a_full_disk_leaves_the_old_bundle_whole(
     assert [path.name for path in tmp_path.iterdir()] == ["kept.reid"]
 
 
-def test_reading_the_manifest_loads_no_torch(written: Path) -> None:
+def test_an_older_bundle_without_the_arrays_ranks_with_the_same_weights(written: Path, tmp_path: Path) -> None:
+    new, older = bundle.read(written), tmp_path / "older.reid"
+    files = {name: content for name, content in new.files.items() if name != bundle.ATTENTION}
+    named = {name: digest for name, digest in new.manifest["files"].items() if name != bundle.ATTENTION}
+    manifest = json.dumps({**new.manifest, "files": named}).encode()
+    older.write_bytes(bundle._sealed({bundle.MANIFEST: manifest, **files}))
+    found, wanted, kept = bundle.read(older).attention, Attention.of(new.model().attention), new.attention
+    for attention in (found, kept):
+        assert np.array_equal(attention.w1, wanted.w1) and np.array_equal(attention.w2, wanted.w2)
+        assert attention.scalars == wanted.scalars and attention.b == wanted.b and attention.w_q == wanted.w_q
+
+
+def test_reading_the_manifest_and_the_map_loads_no_torch(written: Path) -> None:
     script = (
         "import sys; from reid_engine import bundle; bundle.verify(sys.argv[1]); "
+        "bundle.read(sys.argv[1]).attention; "
         "print(bundle.read_manifest(sys.argv[1])['name'], 'torch' in sys.modules)"
     )
     said = subprocess.run(

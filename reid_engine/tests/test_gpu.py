@@ -17,7 +17,7 @@ from reid_engine.ranking import Attention, exact_distances
 def compared(dim, hidden, transform, activation, metric, dtype, seed):
     torch.manual_seed(seed)
     w1, w2 = torch.randn(hidden, dim) / dim**0.5, 2 * torch.randn(dim, hidden) / hidden**0.5
-    attention = Attention(w1, w2, 0.7, 0.3, 0.2, 0.1, transform, activation, metric)
+    attention = Attention(w1.numpy(), w2.numpy(), 0.7, 0.3, 0.2, 0.1, transform, activation, metric)
     rng = np.random.default_rng(seed)
     rows, queries = rng.normal(size=(70, dim)).astype(np.float16), rng.normal(size=(3, dim)).astype(np.float32)
     resident, exact = Resident(attention, rows, dtype), [exact_distances(attention, query, rows) for query in queries]

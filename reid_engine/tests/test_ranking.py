@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reid_engine import bundle, scoring
+from reid_engine import bundle, scoring, scoring_torch
 from reid_engine.calibration import Calibration
 from reid_engine.contracts import Ranking
 from reid_engine.engine import Engine
@@ -48,12 +50,12 @@ def attention_of(
     hidden = max(1, dim // ratio)
     w_d, w_q, w_g, b = torch.randn(4).tolist()
     w1, w2 = torch.randn(hidden, dim) / dim**0.5, 2 * torch.randn(dim, hidden) / hidden**0.5
-    return Attention(w1, w2, w_d, w_q, w_q if tied else w_g, b, transform, activation, metric)
+    return Attention(w1.numpy(), w2.numpy(), w_d, w_q, w_q if tied else w_g, b, transform, activation, metric)
 
 
 def reference(attention: Attention, query: np.ndarray, features: np.ndarray) -> np.ndarray:
     """The formulas of method.md, one row at a time, in float64."""
-    w1, w2 = attention.w1.double().numpy(), attention.w2.double().numpy()
+    w1, w2 = attention.w1.astype(np.float64), attention.w2.astype(np.float64)
     q = query.astype(np.float64)
     found = []
     for g in features.astype(np.float64):
@@ -94,8 +96,8 @@ def module_like(attention: Attention, tied: bool, ratio: int) -> DiffAttention:
     )
     with torch.no_grad():
         module.aggregate.copy_(torch.tensor(scalars))
-        module.reduce.weight.copy_(attention.w1)
-        module.expand.weight.copy_(attention.w2)
+        module.reduce.weight.copy_(torch.from_numpy(attention.w1))
+        module.expand.weight.copy_(torch.from_numpy(attention.w2))
     return module
 
 
@@ -127,6 +129,12 @@ def test_the_fast_path_equals_the_formulas(
     found = exact_distances(attention, query, features, tile)
     assert found.dtype == np.float32 and found.shape == (rows,)
     assert as_exact(found, reference(attention, query, features))
+
+
+@pytest.mark.parametrize("hidden", [1, 4])
+def test_weights_lie_row_by_row_as_the_compiled_loops_read_them_fastest(hidden: int) -> None:
+    narrow: Any = scoring.scorer(attention_of(64, 64 // hidden), gallery(1, 64)[0])
+    assert narrow.reduce.flags.c_contiguous and narrow.expand.flags.c_contiguous
 
 
 @pytest.mark.parametrize("hidden", [1, 4, 5, 128])
@@ -162,7 +170,7 @@ def test_the_shipped_size_equals_the_formulas_too() -> None:
 
 def test_a_constant_map_is_exactly_the_plain_cosine_order() -> None:
     attention = attention_of(64)
-    constant = Attention(attention.w1, torch.zeros_like(attention.w2), 1.0, 0.3, 0.3, 0.1)
+    constant = Attention(attention.w1, np.zeros_like(attention.w2), 1.0, 0.3, 0.3, 0.1)
     query, features = gallery(300, 64)
     distances = exact_distances(constant, query, features)
     cosine = cosine_similarities(query, features)
@@ -229,9 +237,16 @@ def test_bfloat16_agrees_on_the_top_twenty_where_people_differ() -> None:
     query, features = clustered()
     attention = attention_of(128)
     wide = exact_distances(attention, query, features)
-    narrow = exact_distances(attention, query, features, dtype=torch.bfloat16)
+    narrow = exact_distances(attention, query, features, precision="bfloat16")
     assert set(np.argsort(wide)[:20]) == set(np.argsort(narrow)[:20]) == set(range(20))
     assert abs(wide - narrow).max() < 0.02
+
+
+def test_a_processor_without_bfloat16_scores_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    query, features = gallery(70, 128)
+    monkeypatch.setattr(scoring_torch, "has_bfloat16", lambda kind: False)
+    rough = exact_distances(attention_of(128), query, features, precision="bfloat16")
+    assert np.array_equal(rough, exact_distances(attention_of(128), query, features))
 
 
 def test_a_read_only_mapped_gallery_is_ranked_without_complaint(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -314,7 +329,7 @@ def test_a_gallery_too_large_to_scan_is_shortlisted_and_says_so() -> None:
     rng = np.random.default_rng(9)
     features = np.concatenate([few, rng.normal(size=(60_000, 64)).astype(np.float16) * 2])
     large = attention_of(64, ratio=1)
-    heavy = Attention(large.w1.repeat(128, 1), large.w2.repeat(1, 128) / 128, large.w_d, large.w_q, large.w_g, large.b)
+    heavy = replace(large, w1=np.tile(large.w1, (128, 1)), w2=np.tile(large.w2, (1, 128)) / 128)
     assert exhaustive_rows(heavy) < len(features)
     ids = rng.permutation(len(features))
     found = Ranker(heavy, CALIBRATION).rank(query, features, ids, 20)
@@ -373,10 +388,10 @@ def test_on_real_features_the_fast_path_equals_the_formulas_and_bfloat16_the_top
     crops = sorted((real_data / "market1501-451" / "bounding_box_test").glob("*.jpg"))[:200]
     engine = Engine(bundle.SHIPPED)
     features = engine.crop_features([load_crop(path.read_bytes()) for path in crops])
-    attention = Attention.of(bundle.read(bundle.SHIPPED).model().attention)
+    attention = bundle.read(bundle.SHIPPED).attention
     for row in range(0, 200, 20):
         query = features[row].astype(np.float32)
         exact = reference(attention, query, features)
         assert exact_distances(attention, query, features) == pytest.approx(exact, abs=1e-4)
-        narrow = exact_distances(attention, query, features, dtype=torch.bfloat16)
+        narrow = exact_distances(attention, query, features, precision="bfloat16")
         assert len(set(np.argsort(exact)[:20]) & set(np.argsort(narrow)[:20])) >= 19

@@ -68,12 +68,11 @@ def passers_by() -> np.ndarray:
 @cache
 def neutral_ranker() -> Any:
     """Diff attention with W2 = 0: the same weight everywhere, which is the plain order."""
-    import torch
-
     from reid_engine.calibration import Calibration
     from reid_engine.ranking import Attention, Ranker
 
-    return Ranker(Attention(torch.zeros(4, DIM), torch.zeros(DIM, 4), 1.0, 0.0, 0.0, 0.0), Calibration(10.0, -3.0))
+    w1, w2 = np.zeros((4, DIM), np.float32), np.zeros((DIM, 4), np.float32)
+    return Ranker(Attention(w1, w2, 1.0, 0.0, 0.0, 0.0), Calibration(10.0, -3.0))
 
 
 def bands(image: Image.Image) -> np.ndarray:
