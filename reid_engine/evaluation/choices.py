@@ -35,8 +35,9 @@ def domain_rows(paths: list[Path], dataset: Dataset, city: Path) -> Rows:
         read = bundle.read(path)
         size = int(read.manifest["preprocessing"]["height"]), int(read.manifest["preprocessing"]["width"])
         domains, model = Domains.of(dataset, 0, size, city, CITY_PEOPLE), read.model()
-        for attended, name in ((False, PLAIN_COSINE), (True, DIFF_ATTENTION)):
-            rows[f"{path.stem}, {name}"] = domains.scores(model, attended)
+        seen = domains.seen_by(model)
+        for attended, name in ((None, PLAIN_COSINE), (model, DIFF_ATTENTION)):
+            rows[f"{path.stem}, {name}"] = domains.judged(seen, attended)
     return rows
 
 

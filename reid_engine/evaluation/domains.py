@@ -30,6 +30,7 @@ GAMMA, CAST, CONTRAST, RESOLUTION = (0.65, 1.5), (0.8, 1.2), (0.6, 1.1), (1 / 3,
 COLUMNS = ("first_rank", "ap", "inp", "person_ids")
 
 Pair = tuple[Crops, Crops]
+Seen = tuple[Held, Held]
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,16 @@ class Domains:
 
     def scores(self, model: ReidModel, attended: bool = False) -> dict[str, Scores]:
         """By domain, under plain cosine or under the model's diff attention; plain and mirrored views averaged."""
-        own, other, city = (_measured(model, pair, attended) for pair in (self.own, self.altered, self.city))
+        return self.judged(self.seen_by(model), model if attended else None)
+
+    def seen_by(self, model: ReidModel) -> list[Seen]:
+        """The features of own, altered and rendered crops, plain and mirrored views averaged."""
+        pairs = (self.own, self.altered, self.city)
+        return [(held(model, query, flip=True), held(model, gallery, flip=True)) for query, gallery in pairs]
+
+    def judged(self, seen: list[Seen], attended: ReidModel | None) -> dict[str, Scores]:
+        """By domain, under plain cosine or under that model's diff attention."""
+        own, other, city = (_measured(pair, attended) for pair in seen)
         found = {SEEN: _between(*own, self.unseen, (False, False)), ALTERED: score(*other), CITY: score(*city)}
         if self.unseen:
             across = (_between(*own, self.unseen, sides) for sides in ((True, False), (False, True)))
@@ -104,9 +114,9 @@ def _seen_by(camera: int, images: torch.Tensor) -> torch.Tensor:
     return torch.stack([coarsened(image, factor) for image in changed]).mul(255).round().to(torch.uint8)
 
 
-def _measured(model: ReidModel, pair: Pair, attended: bool) -> tuple[NDArray[np.float32], Identities, Identities]:
-    query, gallery = (held(model, crops, flip=True) for crops in pair)
-    distances = attended_distances(query, gallery, model.attention) if attended else plain_distances(query, gallery)
+def _measured(seen: Seen, attended: ReidModel | None) -> tuple[NDArray[np.float32], Identities, Identities]:
+    query, gallery = seen
+    distances = attended_distances(query, gallery, attended.attention) if attended else plain_distances(query, gallery)
     return distances, _identities(query), _identities(gallery)
 
 
