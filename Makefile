@@ -5,8 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8000
 # A process a core, each with a var/, a database, brokers and a browser of its own. Whole files, because a file's tests
-# share trained models and built cities; no file is long enough to be waited for. At most 4: each needs up to 2 GB.
-SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadfile
+# share trained models and built cities; in the order of testpaths, the longest (the browser's) first, so that no process
+# waits for the other at the end. At most 4: each needs up to 2 GB.
+SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: run test test-slow lint test-sqlite test-postgres messages documents bench screens feel clean
 
