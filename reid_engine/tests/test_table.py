@@ -130,6 +130,8 @@ def test_every_run_of_the_gpu_plan_starts(name: str, pictures: Path, tmp_path: P
     """
     short = {"height": 64, "width": 32, "epochs": 1, "warmup_epochs": 0, "pad": 2, "module_epochs": 1}
     short |= {"module_steps_at": (), "people_per_batch": 4, "crops_per_person": 2, "init": "", "threads": 1}
+    if name == "bagtricks":  # with random weights of seed 1, in float32, none of its four hidden units ever fires
+        short["seed"] = 2
     config = TrainConfig.from_dict({**read_plan("gpu")[name], **short, "data": str(pictures), "out": str(tmp_path)})
     assert config.camera and config.coarse and config.epochs == 1
     assert train(config).is_file()
