@@ -208,7 +208,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
 def run_domains(options: argparse.Namespace) -> None:
     """Print the bundles' table of domains; it goes to --out as well."""
     dataset = read(options.format, options.data)
-    from .evaluation.choices import domain_rows, domains_markdown
+    from .evaluation.domains import domain_rows, domains_markdown
     from .evaluation.folder import write_text
 
     found = domains_markdown(domain_rows(options.bundles, dataset, options.out / "city"))

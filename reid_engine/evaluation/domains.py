@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from .. import bundle
 from ..augment import coarsened
 from ..data import synthetic
 from ..data.records import Dataset
@@ -21,16 +22,19 @@ from ..models.reid_model import ReidModel
 from ..training.crops import Crops, decode
 from ..training.validate import Held, attended_distances, held, plain_distances
 from .folder import writing
-from .metrics import Identities, Scores, gathered, score
+from .metrics import Identities, Scores, gathered, intervals, paired_intervals, score
+from .names import DIFF_ATTENTION, PLAIN_COSINE
 
 SEEN, UNSEEN, ALTERED, CITY = "seen cameras", "unseen camera", "altered cameras", "rendered city"
 DOMAINS = (SEEN, UNSEEN, ALTERED, CITY)
 CITY_CAMERAS, CITY_CROPS, CITY_SEED = 6, 3, 77
+CITY_PEOPLE = 60
 GAMMA, CAST, CONTRAST, RESOLUTION = (0.65, 1.5), (0.8, 1.2), (0.6, 1.1), (1 / 3, 1 / 2, 1.0)
 COLUMNS = ("first_rank", "ap", "inp", "person_ids")
 
 Pair = tuple[Crops, Crops]
 Seen = tuple[Held, Held]
+Rows = dict[str, dict[str, Scores]]
 
 
 @dataclass(frozen=True)
@@ -133,3 +137,46 @@ def _between(
         Identities(part.person_ids[kept], part.camera_ids[kept]) for part, kept in ((queries, rows), (gallery, columns))
     )
     return score(distances[np.ix_(rows, columns)], *some)
+
+
+def domain_rows(paths: list[Path], dataset: Dataset, city: Path) -> Rows:
+    """Bundles before their own, altered and rendered cameras: {"name, plain cosine": {domain: Scores}}, and attended.
+
+    The rendered city is drawn into `city` unless it is there. Raises BadBundle, BadDataset.
+    """
+    rows: Rows = {}
+    for path in paths:
+        read = bundle.read(path)
+        size = int(read.manifest["preprocessing"]["height"]), int(read.manifest["preprocessing"]["width"])
+        domains, model = Domains.of(dataset, 0, size, city, CITY_PEOPLE), read.model()
+        seen = domains.seen_by(model)
+        for attended, name in ((None, PLAIN_COSINE), (model, DIFF_ATTENTION)):
+            rows[f"{path.stem}, {name}"] = domains.judged(seen, attended)
+    return rows
+
+
+def domains_markdown(rows: Rows) -> str:
+    """The rows of `domain_rows`; each after the first with its gain on the first, over the same people."""
+    return "\n".join(table_lines(rows, next(iter(rows), ""))) + "\n"
+
+
+def table_lines(rows: Rows, base: str) -> list[str]:
+    """Markdown, percent, 95% intervals (people drawn with replacement); all rows but `base` with their gain on it."""
+    first = rows.get(base, {})
+    domains = list(next(iter(rows.values()), {}))
+    head = ["| mAP, % | " + " | ".join(domains) + " |", "|---" * (len(domains) + 1) + "|"]
+    cells = {
+        name: [_cell(part, None if name == base else first.get(domain)) for domain, part in scores.items()]
+        for name, scores in rows.items()
+    }
+    return head + [f"| {name} | " + " | ".join(row) + " |" for name, row in cells.items()]
+
+
+def _cell(scores: Scores, base: Scores | None) -> str:
+    mean = f"{100 * scores.mean_ap:.1f}"
+    if base is None:
+        low, high = intervals(scores)["mean_ap"]
+        return f"{mean} ({100 * low:.1f} to {100 * high:.1f})"
+    gap, low, high = (100 * value for value in paired_intervals(scores, base)["mean_ap"])
+    mark = "**" if low > 0 or high < 0 else ""
+    return f"{mean} {mark}{gap:+.1f}{mark} ({low:+.1f} to {high:+.1f})"

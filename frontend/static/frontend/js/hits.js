@@ -197,7 +197,8 @@ function fill(card, hit, index, stop) {
 function pictures(card, hit) {
   const [query, crop, burst] = [".query-picture", ".crop-picture", "[data-f=burst]"].map((one) => card.querySelector(one));
   if (query.getAttribute("src") !== queryPhoto()) query.src = queryPhoto();
-  if (crop.getAttribute("src") !== pictureOf(hit)) offer(crop, pictureOf(hit));
+  // What it waits for counts, not what it still holds: or, turned back in time, it would show the other crop.
+  if ((crop.dataset.waits ?? crop.getAttribute("src")) !== pictureOf(hit)) offer(crop, pictureOf(hit));
   burst.textContent = burstText(hit);
   show(burst, hit.burst.length > 1);
   crop.alt = interpolate(gettext("Crop of %(camera)s"), { camera: place(hit.camera.name) });
