@@ -111,7 +111,7 @@ def run_of(search: Search, user: User) -> dict[str, Any]:
         "elapsed": _elapsed(search),
         "parts": parts,
         "parts_total": counts.get("parts", 0),
-        "crops_text": f"{counts.get('crops', 0):,}",
+        "crops": counts.get("crops", 0),
         "error": state["error"] and state["error"] | {"stage": _stage_name(state["error"].get("stage"))},
         "message": state["notice"] and state["notice"]["message"],
         "stale": state["stale"],

@@ -63,9 +63,10 @@ async function addOwn(map) {
 }
 
 function areaLayer(features) {
-  return (renderer) => withStyle(L.geoJSON(features, { renderer, pane: "base", interactive: false }), () => (feature) => ({
-    stroke: false, fillColor: colour(areaColour(feature)), fillOpacity: 1,
-  }));
+  return (renderer) => withStyle(L.geoJSON(features, { renderer, pane: "base", interactive: false }), () => {
+    const colours = new Map(AREA_ORDER.map((name) => [name, colour(name)]));
+    return (feature) => ({ stroke: false, fillColor: colours.get(areaColour(feature)), fillOpacity: 1 });
+  });
 }
 
 /** Streets are drawn twice, a wider edge first, so that crossings join. */

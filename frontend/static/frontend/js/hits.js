@@ -12,10 +12,12 @@ import { judge, pendingOf } from "./verdicts.js";
 const list = byId("hits");
 const template = byId("hit-card").content.firstElementChild;
 const scroller = byId("results-scroll");
-// Key of a hit -> its place in the list: {card, hit, index, stop}.
+// Key of a hit near the window -> its place in the list: {card, hit, index}. All others have no element, so that a frame
+// of scrolling and a new ranking cost what is seen, not what is found.
 const places = new Map();
-// The places whose cards are drawn; all others have no box, so that a frame of scrolling costs what is seen, not what is found.
-const drawn = new Set();
+// Key of a shown hit -> its index among those shown; sighting of a stop -> its number.
+let indexes = new Map();
+let stops = new Map();
 // Drawn above and below the window, for the next turns of the wheel.
 const GLANCE_PX = 700;
 // While the list is scrolled a picture is asked for once its card has stayed near the window for so long: what flies
@@ -64,33 +66,14 @@ function prepared() {
   return get("hits");
 }
 
-/** Every hit has its place in the list at once, of one height; only those near the window are drawn. */
+/** The list is as high as all its hits at once; only those near the window are drawn. */
 function render() {
   const shown = get("shown");
-  const stops = new Map((get("path")?.stops ?? []).map((stop) => [stop.sighting, stop.number]));
-  const wanted = new Set(shown.map(keyOf));
-  for (const [key, place] of places) if (!wanted.has(key)) drop(key, place);
+  indexes = new Map(shown.map((hit, index) => [keyOf(hit), index]));
+  stops = new Map((get("path")?.stops ?? []).map((stop) => [stop.sighting, stop.number]));
   measure(shown.length);
-  let before = null;
-  shown.forEach((hit, index) => {
-    const place = places.get(keyOf(hit)) ?? make(hit);
-    Object.assign(place, { hit, index, stop: stops.get(hit.sighting) });
-    if (drawn.has(place)) draw(place);
-    const next = before ? before.nextElementSibling : list.firstElementChild;
-    if (next !== place.card) list.insertBefore(place.card, next);
-    stand(place.card, index);
-    before = place.card;
-  });
-  look();
+  look(true);
   note(shown.length);
-}
-
-/** Cards stand by transforms: one that a likelier hit has pushed away glides, and nothing else is laid out anew. */
-function stand(card, index) {
-  card.style.setProperty("--column", String(index % columns));
-  card.style.setProperty("--row", String(Math.floor(index / columns)));
-  card.setAttribute("aria-posinset", String(index + 1));
-  card.setAttribute("aria-setsize", String(get("shown").length));
 }
 
 /** As many columns as the list is wide, one at least; its height is that of its rows. */
@@ -102,41 +85,50 @@ function measure(count) {
 }
 
 function resized() {
-  measure(places.size);
-  for (const { card, index } of places.values()) stand(card, index);
-  look();
+  measure(indexes.size);
+  look(true);
 }
 
-function drop(key, place) {
-  drawn.delete(place);
-  place.card.remove();
+/** Draw what is near the window, all of it `anew` or what has come near; what is far away gives its elements back. */
+function look(anew = false) {
+  const focused = document.activeElement;
+  const wanted = near();
+  const keys = new Set(wanted.map((index) => keyOf(get("shown")[index])));
+  for (const [key, { card }] of places) if (!keys.has(key)) drop(key, card);
+  let before = null;
+  for (const index of wanted) {
+    const card = draw(index, anew);
+    const next = before ? before.nextElementSibling : list.firstElementChild;
+    if (next !== card) list.insertBefore(card, next);
+    before = card;
+  }
+  // A card that was moved among the others has lost the focus that it had.
+  if (focused !== document.activeElement && list.contains(focused)) focused.focus({ preventScroll: true });
+}
+
+function drop(key, card) {
+  card.remove();
   places.delete(key);
 }
 
-function make(hit) {
-  const place = { card: template.cloneNode(false) };
-  place.card.dataset.key = keyOf(hit);
-  place.card.hidden = true;
-  places.set(keyOf(hit), place);
-  return place;
+function draw(index, anew) {
+  const hit = get("shown")[index];
+  const known = places.get(keyOf(hit));
+  if (known && !anew) return known.card;
+  const card = known?.card ?? template.cloneNode(true);
+  places.set(keyOf(hit), { card, hit, index });
+  card.dataset.key = keyOf(hit);
+  stand(card, index);
+  fill(card, hit, index);
+  return card;
 }
 
-function draw(place) {
-  drawn.add(place);
-  place.card.hidden = false;
-  if (!place.card.firstElementChild) place.card.append(...template.cloneNode(true).children);
-  fill(place.card, place.hit, place.index, place.stop);
-}
-
-/** Draw what is near the window; what was scrolled far away gives its elements back, but for the hit in hand. */
-function look() {
-  const [first, end] = near();
-  const inHand = ({ card }) => card.dataset.key === get("selected") || card.contains(document.activeElement);
-  for (const place of drawn) if ((place.index < first || place.index >= end) && !inHand(place)) clear(place);
-  for (const hit of get("shown").slice(first, end)) {
-    const place = places.get(keyOf(hit));
-    if (!drawn.has(place)) draw(place);
-  }
+/** Cards stand by transforms: one that a likelier hit has pushed away glides, and nothing else is laid out anew. */
+function stand(card, index) {
+  card.style.setProperty("--column", String(index % columns));
+  card.style.setProperty("--row", String(Math.floor(index / columns)));
+  card.setAttribute("aria-posinset", String(index + 1));
+  card.setAttribute("aria-setsize", String(indexes.size));
 }
 
 function onScroll() {
@@ -144,24 +136,27 @@ function onScroll() {
   look();
 }
 
-function clear(place) {
-  drawn.delete(place);
-  place.card.hidden = true;
-  place.card.replaceChildren();
-}
-
-/** The first hit near the window and the first one after it; a list that is not on the page has none. */
+/** The indexes, in order, of the hits near the window and of the one in hand; a list that is not on the page has none. */
 function near() {
   const [window, { top, height }] = [scroller.getBoundingClientRect(), list.getBoundingClientRect()];
-  if (!height) return [0, 0];
-  const row = (y) => Math.max(0, ((y - top) / height) * rows);
-  return [Math.floor(row(window.top - GLANCE_PX)) * columns, Math.ceil(row(window.bottom + GLANCE_PX)) * columns];
+  const row = (y) => (height ? Math.max(0, ((y - top) / height) * rows) : 0);
+  const first = Math.floor(row(window.top - GLANCE_PX)) * columns;
+  const end = Math.min(indexes.size, Math.ceil(row(window.bottom + GLANCE_PX)) * columns);
+  const seen = Array.from({ length: Math.max(0, end - first) }, (_, at) => first + at);
+  const far = [...new Set(inHand())].filter((index) => index < first || index >= end);
+  return [...seen, ...far].sort((one, other) => one - other);
+}
+
+/** Of the selected hit and of the one that has the focus, where they are shown. */
+function inHand() {
+  const focused = document.activeElement?.closest(".hit-item")?.dataset.key;
+  return [get("selected"), focused].map((key) => indexes.get(key)).filter((index) => index !== undefined);
 }
 
 const queryPhoto = () => viewOf(get("photos")[0]);
 
-function fill(card, hit, index, stop) {
-  const level = tone(hit.likelihood);
+function fill(card, hit, index) {
+  const [level, stop] = [tone(hit.likelihood), stops.get(hit.sighting)];
   const article = card.firstElementChild;
   const field = (name) => card.querySelector(`[data-f=${name}]`);
   const put = (name, text) => {
@@ -260,13 +255,14 @@ export const selected = () => hitOf(get("selected"));
 
 /** Take a hit in hand: it is marked here, on the map and on the timeline. */
 export function select(key, { scroll = true, focus = false } = {}) {
-  places.get(get("selected"))?.card.firstElementChild?.removeAttribute("aria-current");
+  places.get(get("selected"))?.card.firstElementChild.removeAttribute("aria-current");
   set("selected", key);
-  const place = places.get(key);
-  if (!place) return;
-  draw(place);
-  if (scroll) place.card.scrollIntoView({ block: "nearest", behavior: calm.matches ? "auto" : "smooth" });
-  if (focus) place.card.firstElementChild.focus({ preventScroll: true });
+  look();
+  const card = places.get(key)?.card;
+  if (!card) return;
+  mark(card, hitOf(key));
+  if (scroll) card.scrollIntoView({ block: "nearest", behavior: calm.matches ? "auto" : "smooth" });
+  if (focus) card.firstElementChild.focus({ preventScroll: true });
 }
 
 /** The next (1) or previous (-1) shown hit. */
@@ -310,7 +306,7 @@ export function start() {
   });
   watch(["hits", "sort", "floor", "window"], choose);
   watch(["shown", "path", "photos"], render);
-  watch("turned", (hit) => drawn.has(places.get(keyOf(hit))) && draw(places.get(keyOf(hit))));
+  watch("turned", (hit) => places.has(keyOf(hit)) && draw(indexes.get(keyOf(hit)), true));
   watch("evidence", render);
   watch("complaint", () => note(get("shown").length));
 }

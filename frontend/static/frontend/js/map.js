@@ -16,6 +16,7 @@ const NEAR_PIXELS = 12;
 const CELL_PIXELS = 64;
 const CLUSTER_FROM = 6;
 const BADGES_MOST = 300;
+const BADGE_PIXELS = 40;
 const STATUS = { online: "", offline: gettext("offline"), maintenance: gettext("in maintenance") };
 
 // Markers stand by flat transforms: each three-dimensional one would be a layer of its own, and with hundreds of them
@@ -24,6 +25,8 @@ L.Browser.ie3d = true;
 export const map = L.map("map", { zoomControl: false, attributionControl: false, zoomSnap: 0.25, maxZoom: 20, minZoom: 3 });
 const layers = { mask: L.layerGroup(), beside: L.layerGroup(), inside: L.layerGroup(), labels: L.layerGroup(), cameras: L.layerGroup(), badges: L.layerGroup() };
 const canvas = {};
+// The badges on the map by what they show.
+const badged = new Map();
 let cameras = [];
 let bounds = null;
 let nearby = null;
@@ -124,8 +127,8 @@ export function fit(target, animate = !calm.matches) {
   if (map.getSize().x && map.getSize().y) map.fitBounds(target, { padding: [26, 26], maxZoom: 18, animate });
 }
 
-/** Take the room the map has now. Who changes it and fits the map says so first: then it is drawn once, not twice. */
-export const resize = () => map.invalidateSize({ pan: false });
+/** Take the room the map has now. It is drawn anew a moment later, if nothing else has moved it by then. */
+export const resize = () => map.invalidateSize({ pan: false, debounceMoveend: true });
 
 function resized() {
   const size = map.getSize();
@@ -219,29 +222,49 @@ function cone(camera, radius) {
 
 const offset = (place, east, north) => L.latLng(place.lat + north / 111320, place.lng + east / (111320 * Math.cos((place.lat * Math.PI) / 180)));
 
-/** Hits that are shown, counted by camera: a number on the map, darker where one is likelier. */
+/** Hits that are shown, counted by place: a number on the map, darker where one is likelier. What stays is left alone. */
 function badges() {
-  layers.badges.clearLayers();
-  const current = get("selected");
-  for (const hits of likeliest(get("shown"))) layers.badges.addLayer(badge(hits, hits.some((hit) => keyOf(hit) === current)));
+  const wanted = new Map(likeliest(get("shown")).map((hits) => [signOf(hits), hits]));
+  for (const [sign, marker] of badged) if (!wanted.has(sign)) unbadge(sign, marker);
+  for (const [sign, hits] of wanted) if (!badged.has(sign)) badged.set(sign, badge(hits).addTo(layers.badges));
 }
 
-/** The hits of each camera, of the cameras with the likeliest ones; the list has them all. */
+/** All that a badge shows and leads to. */
+const signOf = (hits) => [keyOf(bestOf(hits)), tone(bestOf(hits).likelihood), hits.length, camerasOf(hits), inHand(hits)].join(" ");
+const bestOf = (hits) => hits.reduce((one, other) => (other.likelihood > one.likelihood ? other : one));
+const camerasOf = (hits) => new Set(hits.map((hit) => hit.camera.id)).size;
+const inHand = (hits) => hits.some((hit) => keyOf(hit) === get("selected"));
+
+function unbadge(sign, marker) {
+  layers.badges.removeLayer(marker);
+  badged.delete(sign);
+}
+
+/** The hits of each place, of the places with the likeliest ones; the list has them all. */
 function likeliest(shown) {
   const groups = new Map();
+  const mine = shown.find((hit) => keyOf(hit) === get("selected"))?.camera.id;
   for (const hit of shown) {
-    if (groups.has(hit.camera.id)) groups.get(hit.camera.id).push(hit);
-    else groups.set(hit.camera.id, [hit]);
+    const place = hit.camera.id === mine ? mine : cellOf(hit.camera);
+    if (groups.has(place)) groups.get(place).push(hit);
+    else groups.set(place, [hit]);
   }
-  const best = (hits) => hits.reduce((most, hit) => Math.max(most, hit.likelihood), 0);
-  return [...groups.values()].sort((one, other) => best(other) - best(one)).slice(0, BADGES_MOST);
+  return [...groups.values()].sort((one, other) => bestOf(other).likelihood - bestOf(one).likelihood).slice(0, BADGES_MOST);
 }
 
-function badge(hits, current) {
-  const best = hits.reduce((one, other) => (other.likelihood > one.likelihood ? other : one));
+/** Cameras whose badges would lie over one another share one; that of the hit in hand has its own. */
+function cellOf({ latitude, longitude }) {
+  const { x, y } = map.project([latitude, longitude]);
+  return `${Math.floor(x / BADGE_PIXELS)}:${Math.floor(y / BADGE_PIXELS)}`;
+}
+
+/** At the camera of the likeliest of these hits. */
+function badge(hits) {
+  const best = bestOf(hits);
   const { camera } = best;
-  const title = `${place(camera.name)}: ${interpolate(ngettext("%(n)s sighting", "%(n)s sightings", hits.length), { n: hits.length })}`;
-  const icon = L.divIcon({ className: `camera-badge tone-${tone(best.likelihood)}${current ? " current" : ""}`, html: element("span", { text: String(hits.length) }), iconSize: [0, 0], iconAnchor: [-15, 15] });
+  const where = camerasOf(hits) > 1 ? cameraCount(camerasOf(hits)) : place(camera.name);
+  const title = `${where}: ${interpolate(ngettext("%(n)s sighting", "%(n)s sightings", hits.length), { n: hits.length })}`;
+  const icon = L.divIcon({ className: `camera-badge tone-${tone(best.likelihood)}${inHand(hits) ? " current" : ""}`, html: element("span", { text: String(hits.length) }), iconSize: [0, 0], iconAnchor: [-15, 15] });
   const marker = L.marker([camera.latitude, camera.longitude], { icon, title, alt: title, pane: "badges", riseOnHover: true });
   return marker.on("click", () => take(best));
 }
@@ -305,6 +328,7 @@ export function start() {
   map.setView([0, 0], 3);
   addBasemap(map).catch(() => null);
   map.on("zoomend", thinLabels);
+  map.on("zoomend", badges);
   map.on("moveend", paintCameras);
   map.on("mousemove", hover);
   new ResizeObserver(resized).observe(byId("map"));

@@ -6,7 +6,8 @@ import { announce, app, byId, complain, show } from "./page.js";
 import { get, set, watch } from "./store.js";
 
 const LIVE = ["queued", "running"];
-const PAGE = 500;
+// Hits of one request, and of the first one of a finished search, for which somebody waits.
+const [PAGE, FIRST] = [500, 100];
 // After a start and after a verdict the next looks are taken soon, not at the next poll: so long after one another.
 const HURRY_MS = [200, ...Array(16).fill(100), 200, 300, 500, 800];
 // So many of them are taken whatever the page says: it may say what was so before.
@@ -59,7 +60,8 @@ function onProgress() {
   if (now === revision) return;
   const work = ranked(now) === ranked(revision) ? judged : refresh;
   revision = now;
-  app.toggleAttribute("data-reading", true);
+  // What comes first has its room kept; after a verdict it has it already.
+  app.toggleAttribute("data-reading", !get("hits").length);
   loading = loading.then(() => work(now)).catch(failed).finally(() => app.toggleAttribute("data-reading", false));
   tell(before, state, Number(sightings), parts);
 }
@@ -96,18 +98,19 @@ function tell(before, state, sightings, parts) {
   if (before !== state && state === "done") announce(`${gettext("The search is finished.")} ${count}`);
 }
 
-/** The path and the first hits; pages beyond the first follow, unless there is a newer revision by then. */
+/** The path and the first hits, which are few and soon there; then all of them, unless there is a newer revision by then. */
 async function refresh(mine) {
   const id = get("search");
   if (!id) return;
-  const [first] = await Promise.all([read(`searches/${id}/hits/`, { page_size: PAGE }), readPath(id)]);
+  const size = isLive() ? PAGE : FIRST;
+  const [first] = await Promise.all([read(`searches/${id}/hits/`, { page_size: size }), readPath(id)]);
   if (id !== get("search")) return;
   // What was read before of the pages that follow stays for so long: whoever is far down the list stays there.
-  set("hits", joined(first.results, get("hits").slice(PAGE)));
+  set("hits", joined(first.results, get("hits").slice(size)));
   app.dataset.shown = mine;
-  if (isLive()) return;
+  if (isLive() || !first.next) return;
   const current = () => id === get("search") && ranked(mine) === ranked(revision);
-  const all = await readOn(id, first, current);
+  const all = await readAll(id, current);
   if (current()) set("hits", all);
 }
 
@@ -118,9 +121,9 @@ async function readPath(id) {
 }
 
 /** All pages. A new scoring on the way may leave fewer of them; the next poll reads all anew then. */
-async function readOn(id, first, current) {
-  let all = first.results;
-  for (let page = 2, more = first; more.next && current(); page += 1) {
+async function readAll(id, current) {
+  let [all, more] = [[], { next: true }];
+  for (let page = 1; more.next && current(); page += 1) {
     more = await read(`searches/${id}/hits/`, { page_size: PAGE, page }).catch(pastTheEnd);
     all = joined(all, more.results);
   }
