@@ -9,6 +9,8 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -45,6 +47,7 @@ GROUND = (124, 116, 104)  # what lies behind transparent pixels: the mean of Ima
 _PILLOW = (OSError, ValueError, SyntaxError, EOFError, TypeError, struct.error, zlib.error)  # what its decoders raise
 _BROKEN = (*_PILLOW, ArithmeticError, LookupError)
 _BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+_TURNING = {"exif", "xmp"}  # where a JPEG says which way is up
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 
 
@@ -79,6 +82,17 @@ def load_photo(data: bytes) -> Image.Image:
 def load_crop(data: bytes) -> Image.Image:
     """A gallery crop as an upright RGB picture without metadata; as `load_photo`, but from 16x32 pixels."""
     return _load(data, CROP)
+
+
+def crop_size(data: bytes) -> tuple[int, int]:
+    """Width and height of a gallery crop as `load_crop` would give it, raising what that raises: a check.
+
+    Everything is decoded, but an upright JPEG's pixels are not copied once more: that takes as long as to decode them.
+    """
+    _refuse_heavy(data, CROP)
+    image = _whole(data, CROP.noun)
+    _refuse_small(image, CROP)
+    return image.size
 
 
 def cut_out(image: Image.Image, box: Box | None) -> Image.Image:
@@ -184,19 +198,32 @@ def encode_jpeg(image: Image.Image, quality: int = 95) -> bytes:
 
 
 def _load(data: bytes, limits: Limits) -> Image.Image:
-    if len(data) > MAX_BYTES:
-        raise _too_large(limits.noun, _bytes(len(data)), _bytes(MAX_BYTES))
+    _refuse_heavy(data, limits)
     image = _decode(data, limits.noun)
     _refuse_small(image, limits)
     return image
 
 
 def _decode(data: bytes, noun: Message) -> Image.Image:
-    """Upright RGB pixels, if there are not too many of them; raises BadPhoto."""
+    """Upright RGB pixels that carry nothing else, if there are not too many of them; raises BadPhoto."""
+    with _said(data, noun), _verified(data, noun) as image:
+        image.load()
+        return _bare(_to_rgb(_upright(image)))
+
+
+def _whole(data: bytes, noun: Message) -> Image.Image:
+    """Decoded pixels of the size that `_decode` would give; raises BadPhoto where that does."""
+    with _said(data, noun), _verified(data, noun) as image:
+        image.load()
+        plain = image.format == "JPEG" and image.mode in ("RGB", "L") and not image.info.keys() & _TURNING
+        return image if plain else _bare(_to_rgb(_upright(image)))
+
+
+@contextmanager
+def _said(data: bytes, noun: Message) -> Iterator[None]:
+    """Turn whatever Pillow's decoders raise into BadPhoto."""
     try:
-        with _verified(data, noun) as image:
-            image.load()
-            return _bare(_to_rgb(_upright(image)))
+        yield
     except _BOMB as error:
         raise _too_large(
             noun, Message(_("more pixels than can be decoded safely")), _pixels(f"{MAX_PIXELS:,}")
@@ -240,6 +267,11 @@ def _bare(image: Image.Image) -> Image.Image:
     copy = Image.new("RGB", image.size)
     copy.paste(image)
     return copy
+
+
+def _refuse_heavy(data: bytes, limits: Limits) -> None:
+    if len(data) > MAX_BYTES:
+        raise _too_large(limits.noun, _bytes(len(data)), _bytes(MAX_BYTES))
 
 
 def _refuse_small(image: Image.Image, limits: Limits) -> None:

@@ -22,6 +22,7 @@ from reid_engine.photo import (
     MAX_BYTES,
     Box,
     brightness_of,
+    crop_size,
     cut_out,
     encode_jpeg,
     enhance,
@@ -224,6 +225,17 @@ def test_a_wide_photo_is_also_looked_at_in_its_middle_column() -> None:
     assert all(brightness_of(view) > 30 for view in views_of(person(200, 100, light=0.1)))
 
 
+@pytest.mark.parametrize("turned", [1, 6])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_the_size_of_a_checked_crop_is_that_of_the_loaded_one(kind: str, turned: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = turned
+    xmp = f'<x tiff:Orientation="{turned}"/>'.encode()
+    said = [{"exif": exif}] if kind == "PNG" else [{"exif": exif}, {"xmp": xmp}]
+    for data in [saved(person(40, 80), kind, **words) for words in said]:
+        assert crop_size(data) == load_crop(data).size == ((80, 40) if turned == 6 else (40, 80))
+
+
 @given(data=st.data(), kind=st.sampled_from(["JPEG", "PNG", "WEBP"]))
 @settings(max_examples=150, deadline=None)
 def test_a_damaged_picture_is_either_read_or_refused_by_name(data: st.DataObject, kind: str) -> None:
@@ -231,9 +243,13 @@ def test_a_damaged_picture_is_either_read_or_refused_by_name(data: st.DataObject
     for at in data.draw(st.lists(st.integers(0, len(bytes_) - 1), min_size=1, max_size=8)):
         bytes_[at] ^= data.draw(st.integers(1, 255))
     try:
-        assert load_photo(bytes(bytes_)).mode == "RGB"
+        loaded = load_crop(bytes(bytes_))
+        assert loaded.mode == "RGB" and loaded.size == crop_size(bytes(bytes_))
     except BadPhoto as error:
         assert error.data["reason"] in {"not_a_picture", "too_large", "truncated", "too_small"}
+        with pytest.raises(BadPhoto) as checked:
+            crop_size(bytes(bytes_))
+        assert str(checked.value) == str(error)
 
 
 def test_the_web_process_can_check_photos_without_loading_torch() -> None:
