@@ -21,6 +21,7 @@ from reid_engine.store import SegmentData
 
 # Ids and times of so many rows are held at most; the features themselves stay in their file until they are written.
 HELD_ROWS = 65_536
+CHECKED_ROWS = 256
 
 FLOAT16_MOST = 65_504
 
@@ -39,6 +40,7 @@ class FeatureFile:
         if self.rows.ndim != 2 or self.rows.shape[1] != version.dim or self.rows.dtype.kind != "f":
             words = {"path": path.name, "shape": self.rows.shape, "dim": version.dim, "name": version.name}
             raise BadSource(_("%(path)s holds %(shape)s; %(name)s needs rows of %(dim)d numbers.") % words)
+        self._kept_from, self._kept = -1, [False]
         self._held: dict[int, list[Row]] = defaultdict(list)
 
     def check_count(self, pictures: int) -> None:
@@ -49,10 +51,18 @@ class FeatureFile:
 
     def checked(self, arrival: Arrival, number: int) -> Arrival:
         """The arrival, or why the feature beside it cannot be kept."""
-        if isinstance(arrival, Outcome) or bool((np.abs(self.rows[number]) <= FLOAT16_MOST).all()):
+        if isinstance(arrival, Outcome) or self._is_kept(number):
             return arrival
         error = Refused("bad_feature")
         return Outcome(arrival[1].line, arrival[1].source_name, error.code, message=error.message)
+
+    def _is_kept(self, number: int) -> bool:
+        """Whether float16 holds the feature; many are looked at together, as they come in order."""
+        start = number - number % CHECKED_ROWS
+        if start != self._kept_from:
+            kept = np.abs(self.rows[start : start + CHECKED_ROWS]) <= FLOAT16_MOST
+            self._kept_from, self._kept = start, kept.all(axis=1).tolist()
+        return self._kept[number - start]
 
     def take(self, arrivals: Sequence[Arrival], outcomes: Sequence[Outcome], first: int) -> None:
         """Note what became of the pictures from number `first` on, and write what is enough for a segment."""

@@ -46,10 +46,11 @@ def sha256_of(data: bytes) -> str:
 def picture_write(camera_id: int, data: bytes, sha256: str) -> str:
     """Put the bytes of a crop in place and return the path below the media folder; raises DiskFull, leaving nothing.
 
-    Names are text here: of a hundred thousand pictures, Path objects would take as long to make as the files.
+    Names are text here: of a hundred thousand pictures, Path objects would take as long to make as the files. A camera
+    has sixteen folders: with more, most pictures of most cameras would lie alone, and a folder costs more than a file.
     """
     name = f"{sha256[:40]}-{secrets.token_hex(4)}{suffix_by(data)}"
-    folder = f"{FOLDER}/{camera_id}/{name[:2]}"
+    folder = f"{FOLDER}/{camera_id}/{name[0]}"
     directory = f"{settings.MEDIA_ROOT}/{folder}"
     partial = f"{directory}/.{name}{PARTIAL}"
     with disk_full_said(), _nothing_left_of(partial):
@@ -58,7 +59,7 @@ def picture_write(camera_id: int, data: bytes, sha256: str) -> str:
         except FileNotFoundError:
             Path(directory).mkdir(parents=True, exist_ok=True)
             _write_all(partial, data)
-        Path(partial).replace(f"{directory}/{name}")
+        os.replace(partial, f"{directory}/{name}")  # noqa: PTH105
     return f"{folder}/{name}"
 
 

@@ -193,12 +193,11 @@ def _manifest_of_zip(archive: zipfile.ZipFile, members: Mapping[str, zipfile.Zip
 
 
 def _manifest(opened: _Opened, options: Options) -> list[Entry]:
-    root = opened.source.resolve().parent
+    inside = _Inside(opened.source.resolve().parent)
 
     def reader(name: str) -> Callable[[], bytes]:
-        path = Path(os.path.normpath(root / name))
-        inside = path.is_relative_to(root) and "\0" not in name and path.resolve().is_relative_to(root)
-        return _reader(path) if inside else _refusal("unsafe_name", name)
+        path = inside.path_of(name)
+        return _refusal("unsafe_name", name) if path is None else _reader(path)
 
     try:
         with opened.source.open(encoding="utf-8-sig", newline="") as text:
@@ -206,6 +205,31 @@ def _manifest(opened: _Opened, options: Options) -> list[Entry]:
     except OSError as error:
         words = {"path": opened.source, "why": error.strerror}
         raise BadSource(_("%(path)s cannot be read: %(why)s.") % words) from error
+
+
+class _Inside:
+    """Names of files below a folder, however they are written and wherever a link in them leads.
+
+    Text, and one look at each folder: Path objects of a hundred thousand lines take as long as reading the files.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.start = f"{root}".rstrip("/") + "/"
+        self._folders: dict[str, bool] = {}
+
+    def path_of(self, name: str) -> str | None:
+        """The file's path; None where it lies elsewhere."""
+        path = "" if "\0" in name else os.path.normpath(os.path.join(self.start, name))  # noqa: PTH118
+        if not path.startswith(self.start):
+            return None
+        folder = os.path.dirname(path)  # noqa: PTH120
+        if folder not in self._folders:
+            self._folders[folder] = self._holds(folder)
+        linked = os.path.islink(path)  # noqa: PTH114
+        return path if self._folders[folder] and (not linked or self._holds(path)) else None
+
+    def _holds(self, path: str) -> bool:
+        return f"{os.path.realpath(path)}/".startswith(self.start)
 
 
 def _rows(text: IO[str], options: Options, reader: Callable[[str], Callable[[], bytes]]) -> list[Entry]:
@@ -311,17 +335,21 @@ def _stated(text: str) -> Callable[[bytes], datetime]:
     return when
 
 
-def _reader(path: Path, most: int = MAX_BYTES) -> Callable[[], bytes]:
-    def read() -> bytes:
-        try:
-            with path.open("rb") as file:
-                return _at_most(file, most)
-        except FileNotFoundError:
-            raise Refused("missing", path.name) from None
-        except OSError as error:
-            raise Refused("unreadable", f"{path.name}: {error.strerror}") from error
+def _reader(path: Path | str, most: int = MAX_BYTES) -> Callable[[], bytes]:
+    return partial(_file_read, f"{path}", most)
 
-    return read
+
+def _file_read(path: str, most: int) -> bytes:
+    """The bytes of a file. It is asked for its length first: to make room for the longest allowed takes longer."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            length = min(os.fstat(file.fileno()).st_size, most)
+            data = file.read(length + 1)
+            return data if len(data) <= length else _no_more(data + file.read(most), most)
+    except FileNotFoundError:
+        raise Refused("missing", PurePosixPath(path).name) from None
+    except OSError as error:
+        raise Refused("unreadable", f"{PurePosixPath(path).name}: {error.strerror}") from error
 
 
 def _member_reader(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int = MAX_BYTES) -> Callable[[], bytes]:
@@ -350,7 +378,10 @@ def _refuse_member(info: zipfile.ZipInfo) -> None:
 
 
 def _at_most(file: IO[bytes], most: int) -> bytes:
-    data = file.read(most + 1)
+    return _no_more(file.read(most + 1), most)
+
+
+def _no_more(data: bytes, most: int) -> bytes:
     if len(data) > most:
         raise Refused("too_large", _("More than %(most)d bytes.") % {"most": most})
     return data
