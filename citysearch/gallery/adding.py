@@ -1,15 +1,18 @@
-"""One batch of crops on its way in: checked, written, then committed together, or not at all."""
+"""Crops on their way in, by batches: checked, written, then committed together, or not at all."""
 
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+import os
+from collections import Counter, deque
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import NamedTuple
 
-from django.db import transaction
+from django.db import connection, transaction
+from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from citysearch.gallery import files
@@ -18,14 +21,17 @@ from citysearch.gallery.models import Crop, GalleryImport, ImportLine
 from citysearch.gallery.moments import aware
 from citysearch.gallery.reasons import REASONS, Refused
 from reid_engine.errors import BadPhoto
-from reid_engine.photo import load_crop
+from reid_engine.photo import crop_size
 from units.models import Camera
 
 log = logging.getLogger(__name__)
 
 BATCH = 1024
 BATCH_BYTES = 64 * 1024 * 1024
+THREADS = len(os.sched_getaffinity(0))
+PIECE = 32  # pictures that a thread checks and writes before it looks for more
 SIDE_MAX = 20_000
+MESSAGE_MAX = 2000
 PERSON_MAX = 2**31 - 1
 # Nearer to the ends of what a datetime holds, a clock offset or a time zone would lead beyond them.
 YEARS = (1900, 2200)
@@ -41,6 +47,28 @@ class CropItem(NamedTuple):
     source_name: str = ""
     person_id: int | None = None
     line: int = 0
+
+
+class Draft(NamedTuple):
+    """A row of the table of crops whose picture is written, under the names of its columns."""
+
+    captured_at: datetime
+    camera_id: int
+    sha256: str
+    image: str
+    source_name: str
+    width: int
+    height: int
+    person_id: int | None
+    gallery_import_id: int | None
+
+
+class Stored(NamedTuple):
+    """What is known of a crop that has a row."""
+
+    pk: int
+    image: str
+    import_id: int | None
 
 
 @dataclass(frozen=True)
@@ -95,51 +123,97 @@ def batches(arrivals: Iterable[Arrival]) -> Iterator[list[Arrival]]:
         yield batch
 
 
-class Batch:
-    """Some arrivals, of any cameras, of one import or of none. Use once: `Batch(arrivals, row).add()`."""
+def added(
+    arrivals: Iterable[Arrival], row: GalleryImport | None = None
+) -> Generator[tuple[list[Arrival], list[Outcome]], None, None]:
+    """Add arrivals, of any cameras, of one import or of none: each batch with its outcomes once that is committed.
 
-    def __init__(self, arrivals: Sequence[Arrival], row: GalleryImport | None = None) -> None:
+    Meanwhile the pictures of the next batch are read, checked and written. Raises DiskFull with what was committed
+    kept; what a batch that was not committed has written is removed, also when the caller takes no more.
+    """
+    begun: deque[Batch] = deque()
+    with ThreadPoolExecutor(THREADS, "pictures") as pool:
+        try:
+            for some in batches(arrivals):
+                begun.append(Batch(some, row))
+                begun[-1].begin(pool)
+                if len(begun) > 1:
+                    yield _committed(begun)
+            while begun:
+                yield _committed(begun)
+        finally:
+            for batch in begun:
+                batch.drop()
+
+
+def _committed(begun: deque[Batch]) -> tuple[list[Arrival], list[Outcome]]:
+    """Commit the batch that was begun first."""
+    outcomes = begun[0].commit()
+    return begun.popleft().arrivals, outcomes
+
+
+class Batch:
+    """Some arrivals. `begin` has their pictures checked and written, `commit` adds the rows, `drop` takes all back."""
+
+    def __init__(self, arrivals: list[Arrival], row: GalleryImport | None) -> None:
         self.arrivals, self.row = arrivals, row
         self.keys = [_key_of(arrival) for arrival in arrivals]
-        self.drafts: dict[Key, Crop] = {}
+        self.known: dict[Key, Stored] = {}
+        self.drafts: dict[Key, Draft] = {}
         self.broken: dict[Key, Refused] = {}
+        self._pieces: list[Future[None]] = []
 
-    def add(self) -> list[Outcome]:
-        """Add what is new and return an outcome per arrival. Raises DiskFull, leaving nothing of the batch behind."""
-        try:
-            with files.disk_full_said():
-                self._write_pictures()
-                return self._commit()
-        except BaseException:
-            _discard(self.drafts.values())
-            raise
-
-    def _write_pictures(self) -> None:
-        known = _stored(self.keys)
+    def begin(self, pool: Executor) -> None:
+        """Have those pictures written that are not known yet, each once."""
+        self.known = _stored({key for key in self.keys if key is not None})
+        new: dict[Key, CropItem] = {}
         for key, arrival in zip(self.keys, self.arrivals, strict=True):
-            if key is None or isinstance(arrival, Outcome) or key in known or key in self.drafts:
-                continue
-            try:
-                self.drafts[key] = _draft(key, arrival, self.row)
-            except Refused as error:
-                self.broken[key] = error
-        if self.drafts:
-            files.pictures_flush()
+            if key is not None and key not in self.known and not isinstance(arrival, Outcome):
+                new.setdefault(key, arrival[1])
+        items, language, zone = list(new.items()), translation.get_language(), timezone.get_current_timezone()
+        for start in range(0, len(items), PIECE):
+            piece = pool.submit(self._write_pictures, items[start : start + PIECE], language, zone)
+            self._pieces.append(piece)
+
+    def commit(self) -> list[Outcome]:
+        """Wait for the pictures, then add what is new and return an outcome per arrival. Raises DiskFull."""
+        with files.disk_full_said():
+            for piece in self._pieces:
+                piece.result()
+            if self.drafts:
+                files.pictures_flush()
+            return self._commit()
+
+    def drop(self) -> None:
+        """Remove the pictures, unless their rows were committed before whatever failed reached us."""
+        for piece in self._pieces:
+            piece.cancel()
+        wait(self._pieces)
+        _discard(self.drafts.values())
+
+    def _write_pictures(self, items: Sequence[tuple[Key, CropItem]], language: str | None, zone: tzinfo) -> None:
+        """What a thread does: in the language and time zone of whoever adds, of which it knows nothing by itself."""
+        with translation.override(language), timezone.override(zone):
+            for key, item in items:
+                try:
+                    self.drafts[key] = _draft(key, item, self.row)
+                except Refused as error:
+                    self.broken[key] = error
 
     def _commit(self) -> list[Outcome]:
         """The rows, and the import's counts and lines that speak of them, in one transaction."""
         with transaction.atomic():
-            Crop.objects.bulk_create(self.drafts.values(), ignore_conflicts=True)
-            stored = _stored(self.keys)
+            _rows_add([self.drafts[key] for key in dict.fromkeys(self.keys) if key in self.drafts])
+            stored = self.known | _stored(self.drafts.keys())
             outcomes = list(self._outcomes(stored))
             lost = {key for key, draft in self.drafts.items() if key in stored and stored[key].image != draft.image}
-            counts_add(draft for key, draft in self.drafts.items() if key in stored.keys() - lost)
+            counts_add(self.drafts[key] for key in self.drafts.keys() & stored.keys() - lost)
             if self.row is not None:
                 _count(self.row, outcomes)
         files.pictures_remove([self.drafts[key].image for key in lost])
         return outcomes
 
-    def _outcomes(self, stored: dict[Key, Crop]) -> Iterator[Outcome]:
+    def _outcomes(self, stored: Mapping[Key, Stored]) -> Iterator[Outcome]:
         seen: set[Key] = set()
         for key, arrival in zip(self.keys, self.arrivals, strict=True):
             if key is None or isinstance(arrival, Outcome):
@@ -148,14 +222,14 @@ class Batch:
             yield self._outcome(arrival[1], key, stored.get(key), repeated=key in seen)
             seen.add(key)
 
-    def _outcome(self, item: CropItem, key: Key, crop: Crop | None, repeated: bool) -> Outcome:
+    def _outcome(self, item: CropItem, key: Key, crop: Stored | None, repeated: bool) -> Outcome:
         """`added` is also what a killed attempt of the same import stored; a repeat within one import is known."""
         name = clean_text(item.source_name, 300)
         if crop is None:
             error = self.broken.get(key) or Refused("unreadable")
             return Outcome(item.line, name, error.code, message=error.message)
         written = key in self.drafts and self.drafts[key].image == crop.image
-        ours = written or (self.row is not None and crop.gallery_import_id == self.row.pk)
+        ours = written or (self.row is not None and crop.import_id == self.row.pk)
         return Outcome(item.line, name, "added" if ours and not repeated else "known", crop.pk)
 
 
@@ -168,27 +242,26 @@ def _key_of(arrival: Arrival) -> Key | None:
     return None if isinstance(arrival, Outcome) else (arrival[0].pk, files.sha256_of(arrival[1].data))
 
 
-def _draft(key: Key, arrival: tuple[Camera, CropItem], row: GalleryImport | None) -> Crop:
+def _draft(key: Key, item: CropItem, row: GalleryImport | None) -> Draft:
     """A crop whose picture is checked and written, not yet committed. Raises Refused, DiskFull."""
-    camera, item = arrival
     width, height = checked_size(item)
-    return Crop(
-        camera=camera,
+    return Draft(
+        camera_id=key[0],
         sha256=key[1],
-        image=files.picture_write(camera.pk, item.data, key[1]),
+        image=files.picture_write(key[0], item.data, key[1]),
         source_name=clean_text(item.source_name, 300),
         captured_at=aware(item.captured_at),
         width=width,
         height=height,
         person_id=item.person_id,
-        gallery_import=row,
+        gallery_import_id=row.pk if row else None,
     )
 
 
 def checked_size(item: CropItem) -> tuple[int, int]:
     """Width and height of a picture that can be stored, with a time and a person that can be. Raises Refused."""
     try:
-        size = load_crop(item.data).size
+        size = crop_size(item.data)
     except BadPhoto as error:
         raise Refused(str(error.data["reason"]), str(error)) from error
     if max(size) > SIDE_MAX:
@@ -200,12 +273,30 @@ def checked_size(item: CropItem) -> tuple[int, int]:
     return size
 
 
-def _stored(keys: Iterable[Key | None]) -> dict[Key, Crop]:
-    """Those of the (camera, sha256) pairs that have a crop."""
-    wanted = {key for key in keys if key is not None}
-    rows = Crop.objects.filter(camera_id__in={key[0] for key in wanted}, sha256__in={key[1] for key in wanted})
-    found = {(row.camera_id, row.sha256): row for row in rows.only("camera_id", "sha256", "image", "gallery_import_id")}
-    return {key: row for key, row in found.items() if key in wanted}
+def _rows_add(drafts: Sequence[Draft]) -> None:
+    """Store rows as they are, but none that is there: as objects of the model they take five times as long."""
+    table, columns = connection.ops.quote_name(Crop._meta.db_table), ", ".join(Draft._fields)
+    marks, moment_of = ", ".join(["%s"] * len(Draft._fields)), connection.ops.adapt_datetimefield_value
+    rows = [(moment_of(draft.captured_at), *draft[1:]) for draft in drafts]
+    with connection.cursor() as cursor:
+        cursor.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks}) ON CONFLICT DO NOTHING", rows)
+
+
+def _stored(keys: Collection[Key]) -> dict[Key, Stored]:
+    """Those of the (camera, sha256) pairs that have a crop.
+
+    Asked for as pairs: cameras and checksums on their own make a database try each of these before each of those.
+    """
+    if not keys:
+        return {}
+    table, marks = connection.ops.quote_name(Crop._meta.db_table), ", ".join(["(%s, %s)"] * len(keys))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT camera_id, sha256, id, image, gallery_import_id FROM {table} "
+            f"WHERE (camera_id, sha256) IN (VALUES {marks})",
+            [value for key in keys for value in key],
+        )
+        return {(camera, sha256): Stored(*rest) for camera, sha256, *rest in cursor.fetchall()}
 
 
 def _count(row: GalleryImport, outcomes: Sequence[Outcome]) -> None:
@@ -214,20 +305,19 @@ def _count(row: GalleryImport, outcomes: Sequence[Outcome]) -> None:
     row.known += counts["known"]
     row.refused += counts["refused"]
     GalleryImport.objects.filter(pk=row.pk).update(added=row.added, known=row.known, refused=row.refused)
-    ImportLine.objects.bulk_create(
-        ImportLine(gallery_import=row, line=o.line, name=o.name, code=o.code, message=o.message or str(REASONS[o.code]))
-        for o in outcomes
-        if o.state == "refused"
-    )
+    ImportLine.objects.bulk_create(_line(row, o) for o in outcomes if o.state == "refused")
 
 
-def _discard(drafts: Iterable[Crop]) -> None:
-    """Remove the pictures of a batch that failed, unless its rows were committed before the failure reached us."""
+def _line(row: GalleryImport, outcome: Outcome) -> ImportLine:
+    message = clean_text(outcome.message or REASONS[outcome.code], MESSAGE_MAX)
+    return ImportLine(gallery_import=row, line=outcome.line, name=outcome.name, code=outcome.code, message=message)
+
+
+def _discard(drafts: Iterable[Draft]) -> None:
     drafts = list(drafts)
     try:
-        committed = Crop.objects.filter(sha256__in={draft.sha256 for draft in drafts})
-        images = {draft.image for draft in drafts} - set(committed.values_list("image", flat=True))
+        committed = {stored.image for stored in _stored({(draft.camera_id, draft.sha256) for draft in drafts}).values()}
     except Exception:
         log.exception("cannot tell which pictures were committed; verify_store --sweep removes the others")
         return
-    files.pictures_remove(images)
+    files.pictures_remove({draft.image for draft in drafts} - committed)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Protocol
 
 from django.db import transaction
 from django.db.models import Count, F, Max, Q
@@ -15,7 +16,16 @@ from django.db.models import Count, F, Max, Q
 from citysearch.gallery.models import CameraCount, Crop
 
 
-def counts_add(crops: Iterable[Crop]) -> None:
+class Counted(Protocol):
+    """A crop, or what becomes one."""
+
+    @property
+    def camera_id(self) -> int: ...
+    @property
+    def captured_at(self) -> datetime: ...
+
+
+def counts_add(crops: Iterable[Counted]) -> None:
     """Count crops that were just added."""
     added: dict[int, list[datetime]] = defaultdict(list)
     for crop in crops:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from django.utils.translation import gettext as _
 from citysearch.changes import change_tell
 from citysearch.errors import Conflict, ServiceError
 from citysearch.gallery import layouts
-from citysearch.gallery.adding import Arrival, Batch, BulkReport, CropItem, Outcome, batches, checked_size, clean_text
+from citysearch.gallery.adding import Arrival, BulkReport, CropItem, Outcome, added, checked_size, clean_text
 from citysearch.gallery.erasing import ErasureReport, crops_erase, crops_purge
 from citysearch.gallery.featured import FeatureFile
 from citysearch.gallery.files import DiskFull
@@ -110,10 +110,11 @@ def crops_add_all(
     every thousand at most; raises DiskFull with what was committed kept. Nothing is indexed: see `index_request`.
     """
     outcomes: list[Outcome] = []
-    for batch in batches(items):
-        outcomes += Batch(batch, gallery_import).add()
-        if progress:
-            progress(len(outcomes))
+    with closing(added(items, gallery_import)) as batches:
+        for _batch, some in batches:
+            outcomes += some
+            if progress:
+                progress(len(outcomes))
     return BulkReport(tuple(outcomes))
 
 
@@ -180,10 +181,9 @@ def crops_upload(
     """
     row = import_create(GalleryImport.Layout.API, camera.code, user)
     _import_begin(row)
-    outcomes: list[Outcome] = []
     try:
-        for batch in batches(_uploaded(camera, line, upload, captured_at) for line, upload in enumerate(uploads, 1)):
-            outcomes += Batch(batch, row).add()
+        arrivals = (_uploaded(camera, line, upload, captured_at) for line, upload in enumerate(uploads, 1))
+        outcomes = [outcome for _batch, some in added(arrivals, row) for outcome in some]
     except DiskFull as error:
         import_fail(row, error.message)
         raise
@@ -327,13 +327,13 @@ def _entries_add(
     if features is not None:
         features.check_count(len(found))
         arrivals = (features.checked(arrival, number) for number, arrival in enumerate(arrivals))
-    for batch in batches(arrivals):
-        outcomes = Batch(batch, row).add()
-        if features is not None:
-            features.take(batch, outcomes, done)
-        done += len(outcomes)
-        if progress:
-            progress(done, len(found))
+    with closing(added(arrivals, row)) as batches:
+        for batch, outcomes in batches:
+            if features is not None:
+                features.take(batch, outcomes, done)
+            done += len(outcomes)
+            if progress:
+                progress(done, len(found))
     if features is not None:
         features.commit()
 

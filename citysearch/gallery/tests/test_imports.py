@@ -15,12 +15,15 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError
+from django.utils import translation
 from PIL import Image
 
 from citysearch.errors import Conflict, ServiceError
 from citysearch.gallery import adding, files, services
 from citysearch.gallery.models import Crop, GalleryImport
 from citysearch.gallery.tests.conftest import NOON, at_once, items, picture
+from reid_engine.errors import BadPhoto
+from reid_engine.photo import load_crop
 
 
 def folder_of(root: Path, pictures: dict[str, bytes]) -> Path:
@@ -269,19 +272,22 @@ class FullDisk:
         return self.write(handle, data)
 
 
+@pytest.mark.parametrize(("threads", "kept"), [(1, {4}), (3, {0, 4})])
 def test_a_full_disk_fails_the_import_and_keeps_what_was_committed(
-    cameras: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cameras: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int, kept: set[int]
 ) -> None:
+    """Of several threads one may already write a picture of the second batch when the last of the first is due."""
     monkeypatch.setattr(adding, "BATCH", 4)
+    monkeypatch.setattr(adding, "THREADS", threads)
     source = folder_of(tmp_path / "in", pictures_of(["cam-1"], each=10))
     with monkeypatch.context() as full:
         FullDisk(full, writes=6)
         row = services.crops_import(source, "folder")
     assert row.state == "failed" and "disk is full" in row.message
-    assert (row.total, row.added) == (10, 4) and Crop.objects.count() == 4
+    assert row.total == 10 and row.added == Crop.objects.count() and row.added in kept
     assert on_disk() == named(), "no half-written file, no file without a row"
     again = services.crops_import(source, "folder")
-    assert (again.state, again.added, again.known) == ("done", 6, 4)
+    assert (again.state, again.added, again.known) == ("done", 10 - row.added, row.added)
     assert on_disk() == named()
 
 
@@ -291,10 +297,46 @@ def test_a_database_without_space_is_a_full_disk_too(
     def full(*args: Any, **kwargs: Any) -> None:
         raise OperationalError("database or disk is full")
 
-    monkeypatch.setattr(Crop.objects, "bulk_create", full)
-    row = services.crops_import(folder_of(tmp_path / "in", pictures_of(["cam-1"])), "folder")
+    monkeypatch.setattr(adding, "_rows_add", full)
+    monkeypatch.setattr(adding, "BATCH", 4)
+    row = services.crops_import(folder_of(tmp_path / "in", pictures_of(["cam-1"], each=10)), "folder")
     assert row.state == "failed" and "disk is full" in row.message
     assert on_disk() == []
+
+
+def test_reasons_are_in_the_language_of_who_asked(cameras: list[Any]) -> None:
+    """Pictures are checked by threads, which know of no request."""
+    with translation.override("zh-hans"):
+        refused = services.crops_add_bulk(cameras[0], [services.CropItem(b"no picture", NOON)]).refused
+        with pytest.raises(BadPhoto) as error:
+            load_crop(b"no picture")
+        assert [outcome.message for outcome in refused] == [str(error.value)]
+    with pytest.raises(BadPhoto) as error:
+        load_crop(b"no picture")
+    assert refused[0].message != str(error.value)
+
+
+def test_a_manifest_follows_links_that_stay_below_it(cameras: list[Any], tmp_path: Path) -> None:
+    inside, outside = (
+        folder_of(tmp_path / "in", {"p/1.jpg": picture(1)}),
+        folder_of(tmp_path, {"out/2.jpg": picture(2)}),
+    )
+    (inside / "there").symlink_to(inside / "p")
+    (inside / "away").symlink_to(outside / "out")
+    (inside / "p/file.jpg").symlink_to(outside / "out/2.jpg")
+    names = ["there/1.jpg", "p/../away/2.jpg", "p/file.jpg", "a\0b.jpg", f"{outside}/out/2.jpg"]
+    rows = [f"{name},cam-1,2024-05-01T12:00:00Z\n" for name in names]
+    (inside / "list.csv").write_text("path,camera_code,captured_at\n" + "".join(rows))
+    row = services.crops_import(inside / "list.csv", "manifest")
+    assert row.added == 1 and [line.code for line in row.lines.all()] == ["unsafe_name"] * 4
+
+
+def test_a_batch_of_many_cameras_keeps_what_each_has_apart(cameras: list[Any]) -> None:
+    """The same picture is known before one camera and new before another."""
+    services.crops_add_bulk(cameras[0], items(4))
+    report = services.crops_add_all((camera, item) for item in items(6) for camera in cameras[:3])
+    assert (len(report.added), report.known) == (3 * 6 - 4, 4)
+    assert Crop.objects.count() == 18 and on_disk() == named()
 
 
 def test_ctrl_c_keeps_the_committed_batches_and_running_again_goes_on(
