@@ -11,7 +11,9 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +22,11 @@ from reid_engine.contracts import Conflict, Leg, Place, Sighting, Stop, Trajecto
 
 Route = tuple[tuple[float, float], ...]
 GroundDistance = Callable[[Place, Place], tuple[float, Route]]
-GroundDistances = Callable[[Sequence[Place]], NDArray[np.float64]]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Numbers = NDArray[np.intp]
+Table = tuple[NDArray[np.floating[Any]], Numbers]
+GroundDistances = Callable[[Sequence[Place]], Table]
 
 ON_FOOT = 3.0  # m/s
 CONFIRMED_BONUS = 8.0
@@ -57,8 +61,9 @@ def build(
     sighting. Confirmed sightings that exclude each other are reported as conflicts and the heaviest consistent choice
     is kept. The path is empty when no sighting is more likely than not. `ground_distance` gives metres and route
     between two points (places without a view) and must be symmetric in metres (default: the great circle, also where
-    it gives inf or nan), `ground_distances` the metres between all of some points at once (P, P), which it is worth
-    where there are many; `v_max` is in m/s. The order of the input and a shift common to all clocks change nothing.
+    it gives inf or nan), `ground_distances` those between all of some points at once, which it is worth where there are
+    many: a table (T, T) that may hold more points, and the number (P,) of each in it; `v_max` is in m/s. The order of
+    the input and a shift common to all clocks change nothing.
     """
     nodes = _in_time_order(sightings)
     if not nodes:
@@ -83,19 +88,22 @@ def great_circle(first: Place, second: Place) -> float:
     return float(_haversine(lon, lat)[0, 1])
 
 
+_HIGHER = itemgetter(0)
+
+
 @dataclass(frozen=True)
 class _Hops:
     """When and where each of the N sightings was, for any pair of them; seconds, metres.
 
-    `apart` (P, P) metres between the P different points, `point` (N,) the one a sighting was at; all others (N,).
+    `apart` (T, T) metres between different points, `point` (N,) the one a sighting was at; all others (N,).
     """
 
     start: Floats
     end: Floats
     slack: Floats
     radius: Floats
-    apart: Floats
-    point: NDArray[np.intp]
+    apart: NDArray[np.floating[Any]]
+    point: Numbers
 
     def between(self, i: int, j: int) -> tuple[float, float, float]:
         """Of the hop from i to j: metres on the ground, seconds from end to start, seconds both clocks may be off."""
@@ -103,13 +111,23 @@ class _Hops:
         return float(metres), float(seconds), float(self.slack[i] + self.slack[j])
 
 
+class _Sources(NamedTuple):
+    """Of a node j: arriving from first .. near - 1 gains `far`, from near .. j - 1 `gain`; `odds` are exp(gain)."""
+
+    first: int
+    near: int
+    gain: Floats
+    odds: Floats
+
+
 @dataclass(frozen=True)
 class _Graph:
     """The sightings in time order and what may follow what.
 
-    `gain` (N, N) [j, i] is eta * g of arriving at j from i < j, -inf where that is impossible. What lies above is never
-    written or read: half of its memory is never taken.
-    `begins` and `ends` (N,) tell whether a chain may begin, or end, at a node.
+    `gain` is one row after the other: for each j the eta * g of arriving there from i = near[j] .. j - 1, -inf where
+    that is impossible. From what was earlier it is `far`, the least there is, and from what lies before `first[j]` no
+    chain may arrive at all. `near`, `first` and `row` (N,), where the row of j begins, ascend; `begins` and `ends` (N,)
+    tell whether a chain may begin, or end, at a node.
     """
 
     nodes: Sequence[Sighting]
@@ -117,25 +135,49 @@ class _Graph:
     mandatory: Bools
     hops: _Hops
     gain: Floats
+    far: float
+    row: Numbers
+    near: Numbers
+    first: Numbers
     begins: Bools
     ends: Bools
 
+    def between(self, i: int, j: int) -> float:
+        """The gain of arriving at j from the earlier i, whatever chains must pass through."""
+        near = int(self.near[j])
+        return self.far if i < near else float(self.gain[self.row[j] + i - near])
+
+    @cached_property
+    def sources(self) -> list[_Sources]:
+        """Where a chain may arrive from, for each node."""
+        odds, order = np.exp(self.gain), np.arange(len(self.near))
+        later = np.maximum(self.first, self.near)
+        starts, stops = self.row + later - self.near, self.row + order - self.near
+        columns = (column.tolist() for column in (self.first, later, starts, stops))
+        return [
+            _Sources(first, near, self.gain[start:stop], odds[start:stop])
+            for first, near, start, stop in zip(*columns, strict=True)
+        ]
+
+    def onward(self, i: int) -> Floats:
+        """The gains (n,) of arriving from i at each of i + 1 .. i + n; at no later one does a chain arrive from it."""
+        near, first = (int(np.searchsorted(column, i, "right")) for column in (self.near, self.first))
+        later = np.arange(i + 1, max(i + 1, min(near, first)))
+        return np.append(self.gain[self.row[later] + i - self.near[later]], np.full(max(0, first - near), self.far))
+
     def through(self, kept: Sequence[int]) -> _Graph:
-        """The same graph in which every chain passes through all of the `kept` nodes and no other mandatory one."""
+        """The same graph in which every chain passes through all of the `kept` nodes.
+
+        They are the most that a chain can hold, so that it passes through no other mandatory one.
+        """
         if not self.mandatory.any():
             return self
         order = np.arange(len(self.nodes))
         passed = np.searchsorted(kept, order, "right")  # how many kept nodes lie at or before each node
         is_kept = np.isin(order, kept)
         earlier = passed - is_kept  # how many lie before it
-        banned = self.mandatory & ~is_kept
-        gain = np.zeros_like(self.gain)
-        for j in range(len(gain)):  # what lies before the last kept node leaps over it
-            leaping = int(np.searchsorted(passed, earlier[j], "left"))
-            gain[j, leaping:j] = -np.inf if banned[j] else np.where(banned[leaping:j], -np.inf, self.gain[j, leaping:j])
-            gain[j, : min(leaping, j)] = -np.inf
-        begins, ends = (earlier == 0) & ~banned, (passed == len(kept)) & ~banned
-        return replace(self, mandatory=is_kept, gain=gain, begins=begins, ends=ends)
+        first = np.searchsorted(passed, earlier, "left")  # what lies before the last of them leaps over it
+        return replace(self, mandatory=is_kept, first=first, begins=earlier == 0, ends=passed == len(kept))
 
 
 def _in_time_order(sightings: Sequence[Sighting]) -> list[Sighting]:
@@ -155,36 +197,49 @@ def _graph(nodes: Sequence[Sighting], measured: GroundDistances, eta: float, v_m
     hops = _Hops(start, end, slack, radius, apart, point)
     always = np.ones(len(nodes), dtype=np.bool_)
     mandatory = np.array([node.verdict == "confirmed" for node in nodes])
-    return _Graph(nodes, _weights(nodes), mandatory, hops, _gains(hops, eta, v_max), always, always)
+    gain, near = _gains(hops, eta, v_max)
+    row = np.cumsum(np.arange(len(nodes)) - near) - (np.arange(len(nodes)) - near)
+    least, first = -eta * GAIN_LIMIT, np.zeros_like(near)
+    return _Graph(nodes, _weights(nodes), mandatory, hops, gain, least, row, near, first, always, always)
 
 
-def _gains(hops: _Hops, eta: float, v_max: float) -> Floats:
-    """(N, N) gains, some rows at a time up to the diagonal, so that all of it stays in the cache on the way.
+def _gains(hops: _Hops, eta: float, v_max: float) -> tuple[Floats, Numbers]:
+    """The `gain` and `near` of the graph, some rows at a time, so that they stay in the cache on the way.
 
     What ended so long ago that the gain is the least there is, however far away, needs no look.
     """
-    count, settled = len(hops.start), _settled(float(hops.apart.max()), v_max)
+    count, settled = len(hops.start), _settled(float(hops.apart.max()), eta, v_max)
     latest_end = np.maximum.accumulate(hops.end)
-    gain = np.zeros((count, count))
+    gains = [np.empty(0)]
+    nearest = np.zeros(count, dtype=np.intp)
     for first in range(0, count, ROWS_AT_ONCE):
         last = min(first + ROWS_AT_ONCE, count)
         near = min(int(np.searchsorted(latest_end, hops.start[first] - settled, "right")), first)
-        i, j = np.arange(near, last)[None, :], np.arange(first, last)[:, None]
-        metres = hops.apart[hops.point[first:last]][:, hops.point[near:last]]
-        seconds = hops.start[j] - hops.end[i]
-        needed = np.maximum(0.0, metres - hops.radius[i] - hops.radius[j]) / v_max
-        allowed = (seconds + hops.slack[i] + hops.slack[j] + SLACK_S >= needed) & (i < j)
-        gain[first:last, :near] = -eta * GAIN_LIMIT
-        gain[first:last, near:last] = -np.inf
-        gain[first:last, near:last][allowed] = eta * travel_gain(seconds[allowed], metres[allowed], v_max) if eta else 0
+        rows = _gains_between(hops, slice(near, last), slice(first, last), eta, v_max)
+        gains += [row[: first - near + n] for n, row in enumerate(rows)]  # up to the diagonal
+        nearest[first:last] = near
+    return np.concatenate(gains), nearest
+
+
+def _gains_between(hops: _Hops, before: slice, after: slice, eta: float, v_max: float) -> Floats:
+    """(J, I) gains of arriving at the nodes `after` from those `before`; -inf where that is impossible."""
+    metres = hops.apart[hops.point[after]].take(hops.point[before], axis=1).astype(np.float64, copy=False)
+    seconds = hops.start[after, None] - hops.end[before]
+    needed = np.maximum(0.0, metres - hops.radius[before] - hops.radius[after, None]) / v_max
+    allowed = seconds + hops.slack[before] + hops.slack[after, None] + SLACK_S >= needed
+    gain = np.where(allowed, 0.0, -np.inf)
+    if eta:
+        gain[allowed] = eta * travel_gain(seconds[allowed], metres[allowed], v_max)
     return gain
 
 
-def _settled(metres: float, v_max: float) -> float:
+def _settled(metres: float, eta: float, v_max: float) -> float:
     """Seconds from which on any hop of at most so many metres is possible and has the least gain there is.
 
     Past the time that a walk takes both densities of `travel_gain` only fall, and both rise with the metres.
     """
+    if not eta:
+        return metres / v_max
     seconds = metres / min(WALK_MPS, v_max) + PAUSE_S
     while travel_gain(np.array([seconds]), np.array([metres]), v_max)[0] > -GAIN_LIMIT:
         seconds *= 1.1
@@ -214,26 +269,27 @@ def travel_gain(seconds: Floats, metres: Floats, v_max: float = ON_FOOT) -> Floa
         return np.clip(np.log(density) - math.log(CHANCE_DENSITY), -GAIN_LIMIT, GAIN_LIMIT)
 
 
-def _distances(places: Sequence[Place], measured: GroundDistances) -> tuple[Floats, NDArray[np.intp]]:
-    """Metres on the ground between the P different points (P, P), and the point of each place (N,)."""
+def _distances(places: Sequence[Place], measured: GroundDistances) -> Table:
+    """Metres on the ground between points (T, T), and the number in there of each place's point (N,)."""
     points = sorted({(place.longitude, place.latitude) for place in places})
-    number = {point: i for i, point in enumerate(points)}
-    of = np.array([number[place.longitude, place.latitude] for place in places])
-    return measured([Place(*point) for point in points]), of
+    table, numbers = measured([Place(*point) for point in points])
+    number = dict(zip(points, numbers.tolist(), strict=True))
+    return table, np.array([number[place.longitude, place.latitude] for place in places])
 
 
-def _great_circles(places: Sequence[Place]) -> Floats:
-    return _haversine(*np.radians([(place.longitude, place.latitude) for place in places]).T)
+def _great_circles(places: Sequence[Place]) -> Table:
+    metres = _haversine(*np.radians([(place.longitude, place.latitude) for place in places]).T)
+    return metres, np.arange(len(places))
 
 
-def _one_by_one(ground_distance: GroundDistance, places: Sequence[Place]) -> Floats:
+def _one_by_one(ground_distance: GroundDistance, places: Sequence[Place]) -> Table:
     """The great circles replaced by what the road graph says, wherever it says something."""
-    table = _great_circles(places)
+    table, numbers = _great_circles(places)
     for i, j in itertools.combinations(range(len(places)), 2):
         metres = ground_distance(places[i], places[j])[0]
         if math.isfinite(metres):
             table[i, j] = table[j, i] = metres
-    return table
+    return table, numbers
 
 
 def _haversine(longitude: Floats, latitude: Floats) -> Floats:
@@ -250,9 +306,9 @@ def _haversine(longitude: Floats, latitude: Floats) -> Floats:
 
 def _consistent(graph: _Graph) -> list[int]:
     """The mandatory nodes one chain can hold: as many as possible, then the heaviest; in time order."""
-    found = np.flatnonzero(graph.mandatory)
-    if not len(found):
-        return []
+    found: list[int] = np.flatnonzero(graph.mandatory).tolist()
+    if all(graph.between(i, j) > -np.inf for i, j in itertools.pairwise(found)):
+        return found
     reach = float(np.abs(graph.weight).sum()) + GAIN_LIMIT * len(graph.nodes) + 1.0  # more than any chain can weigh
     value, before = _forward(graph, graph.weight + reach * graph.mandatory)
     return [i for i in _walk_back(int(value.argmax()), before) if graph.mandatory[i]]
@@ -272,14 +328,23 @@ def _forward(graph: _Graph, weight: Floats) -> tuple[Floats, NDArray[np.int64]]:
     """V (N,), the weight of the best chain ending at each node, and the node before it there (-1: it begins)."""
     value = np.full(len(weight), -np.inf)
     before = np.full(len(weight), -1)
-    for j in range(len(weight)):
-        start = 0.0 if graph.begins[j] else -np.inf
-        arriving = value[:j] + graph.gain[j, :j]
-        best = int(arriving.argmax()) if j else -1
-        if j and arriving[best] > start:
-            start, before[j] = float(arriving[best]), best
-        value[j] = weight[j] + start
+    span, earlier = (0, 0), (-np.inf, -1)
+    for j, (first, near, gain, _odds) in enumerate(graph.sources):
+        if span != (first, near):  # many nodes in a row share what lies far before them
+            span, earlier = (first, near), _highest(value[first:near] + graph.far, first)
+        begins = (0.0 if graph.begins[j] else -np.inf, -1)
+        best = max(begins, earlier, _highest(value[near:j] + gain, near), key=_HIGHER)
+        before[j] = best[1]
+        value[j] = weight[j] + best[0]
     return value, before
+
+
+def _highest(values: Floats, first: int) -> tuple[float, int]:
+    """The highest value and its place, where the first of them has the place `first`; -inf and -1 for none."""
+    if not len(values):
+        return -np.inf, -1
+    best = int(values.argmax())
+    return float(values[best]), first + best
 
 
 def _walk_back(last: int, before: NDArray[np.int64]) -> list[int]:
@@ -295,34 +360,52 @@ def _confidences(graph: _Graph, chain: Sequence[int]) -> tuple[list[float], list
     finished = np.where(graph.ends, forward, -np.inf)
     total = _log_sum(finished if graph.mandatory.any() else np.append(finished, 0.0))  # 0: the empty chain
     stops = [forward[i] + backward[i] - graph.weight[i] - total for i in chain]
-    legs = [forward[i] + graph.gain[j, i] + backward[j] - total for i, j in zip(chain, chain[1:], strict=False)]
+    legs = [forward[i] + graph.between(i, j) + backward[j] - total for i, j in zip(chain, chain[1:], strict=False)]
     return [min(1.0, math.exp(p)) for p in stops], [min(1.0, math.exp(p)) for p in legs]
 
 
 def _sums_before(graph: _Graph) -> Floats:
     """Log of the summed exp(weight) of all chains ending at each node."""
-    count, scale = len(graph.weight), 0.0
+    count, scale, far = len(graph.weight), 0.0, math.exp(graph.far)
     sums, shares = np.full(count, -np.inf), np.zeros(count)  # shares: exp(sums - scale)
-    for j in range(count):
-        share = float(np.exp(graph.gain[j, :j]) @ shares[:j])
-        here = math.log(share) + scale if share > LEAST_SHARE else _log_sum(sums[:j] + graph.gain[j, :j])
+    span, earlier = (0, 0, scale), 0.0
+    for j, (first, near, _gain, odds) in enumerate(graph.sources):
+        if span != (first, near, scale):  # many nodes in a row share what lies far before them
+            span, earlier = (first, near, scale), far * float(shares[first:near].sum())
+        share = earlier + float(odds @ shares[near:j])
+        here = math.log(share) + scale if share > LEAST_SHARE else _log_sum(_arriving(graph, sums, j))
         sums[j] = graph.weight[j] + _log_added(here, bool(graph.begins[j]))
         scale = _rescaled(shares, scale, float(sums[j]))
         shares[j] = math.exp(sums[j] - scale)
     return sums
 
 
+def _arriving(graph: _Graph, values: Floats, j: int) -> Floats:
+    """The values of the nodes that a chain may arrive at j from, each with its gain."""
+    first, near, gain, _odds = graph.sources[j]
+    return np.append(values[first:near] + graph.far, values[near:j] + gain)
+
+
 def _sums_after(graph: _Graph) -> Floats:
     """The same of all chains beginning at each node, from the last one back: each adds itself to those before it."""
-    count, scale = len(graph.weight), 0.0
+    count, scale, far = len(graph.weight), 0.0, math.exp(graph.far)
     sums, found = np.full(count, -np.inf), np.zeros(count)
     for i in range(count - 1, -1, -1):
         share = float(found[i])
-        here = math.log(share) + scale if share > LEAST_SHARE else _log_sum(sums[i + 1 :] + graph.gain[i + 1 :, i])
+        here = math.log(share) + scale if share > LEAST_SHARE else _log_sum(_leaving(graph, sums, i))
         sums[i] = graph.weight[i] + _log_added(here, bool(graph.ends[i]))
         scale = _rescaled(found, scale, float(sums[i]))
-        found[:i] += math.exp(sums[i] - scale) * np.exp(graph.gain[i, :i])
+        first, near, _gain, odds = graph.sources[i]
+        share = math.exp(sums[i] - scale)
+        found[first:near] += share * far
+        found[near:i] += share * odds
     return sums
+
+
+def _leaving(graph: _Graph, values: Floats, i: int) -> Floats:
+    """The values of the nodes that chains may get to from i, each with its gain."""
+    gains = graph.onward(i)
+    return gains + values[i + 1 : i + 1 + len(gains)]
 
 
 def _log_added(here: float, alone: bool) -> float:
@@ -379,7 +462,7 @@ def _conflicts(graph: _Graph, kept: Sequence[int]) -> tuple[Conflict, ...]:
     """Pairs of confirmed sightings, at least one of them left out, between which there is no possible hop."""
     dropped = set(np.flatnonzero(graph.mandatory).tolist()) - set(kept)
     pairs = [(min(i, j), max(i, j)) for i in dropped for j in np.flatnonzero(graph.mandatory).tolist() if i != j]
-    impossible = sorted({(i, j) for i, j in pairs if graph.gain[j, i] == -np.inf})
+    impossible = sorted({(i, j) for i, j in pairs if graph.between(i, j) == -np.inf})
     return tuple(_conflict(graph, i, j) for i, j in impossible)
 
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reid_engine import trajectory
 from reid_engine.contracts import Place, Sighting, Verdict
 from reid_engine.trajectory import MAX_SIGHTINGS, ROWS_AT_ONCE, build, great_circle, travel_gain
 
@@ -156,10 +157,78 @@ def by_pairs(sightings: list[Sighting], v_max: float) -> float:
     return max([0.0, *value])
 
 
-@given(sightings=scenes(most=3 * ROWS_AT_ONCE + 2), v_max=st.sampled_from([3.0, 12.0]))
-@settings(max_examples=40, deadline=None)
-def test_rows_computed_together_give_what_pairs_give_one_by_one(sightings: list[Sighting], v_max: float) -> None:
+def stretched(sightings: list[Sighting], times: int) -> list[Sighting]:
+    """So many times as long a day: thirty times, every way between most of them is open."""
+    return [replace(s, start=s.start * times, end=s.end * times) for s in sightings]
+
+
+@given(sightings=scenes(most=3 * ROWS_AT_ONCE + 2), times=st.sampled_from([1, 30]), v_max=st.sampled_from([3.0, 12.0]))
+@settings(max_examples=60, deadline=None)
+def test_rows_computed_together_give_what_pairs_give_one_by_one(
+    sightings: list[Sighting], times: int, v_max: float
+) -> None:
+    sightings = stretched(sightings, times)
     assert build(sightings, v_max=v_max).weight == pytest.approx(by_pairs(sightings, v_max), abs=1e-6)
+
+
+def shares_by_pairs(sightings: list[Sighting], kept: set[int], eta: float) -> dict[tuple[int, ...], float]:
+    """The probability of each sighting and of each hop where every chain passes through `kept`; pair by pair."""
+    chosen = [s for s in sightings if s.verdict == "undecided" or s.id in kept]
+    nodes = sorted(chosen, key=lambda s: (s.start, s.end, s.camera_id, s.id))
+    weight = [math.exp(chain_weight((s,), eta, 3.0)) for s in nodes]
+    hops = {
+        (i, j): math.exp(eta * gain_of(a, b, 3.0))
+        for (i, a), (j, b) in itertools.combinations(enumerate(nodes), 2)
+        if possible(a, b, 3.0) and not kept & {s.id for s in nodes[i + 1 : j]}
+    }
+    begins, ends = ([not kept & {s.id for s in part} for part in parts] for parts in parts_of(nodes))
+    before, after = [0.0] * len(nodes), [0.0] * len(nodes)
+    for j in range(len(nodes)):
+        before[j] = weight[j] * (begins[j] + sum(before[i] * hops.get((i, j), 0.0) for i in range(j)))
+    for i in reversed(range(len(nodes))):
+        after[i] = weight[i] * (ends[i] + sum(after[j] * hops.get((i, j), 0.0) for j in range(i + 1, len(nodes))))
+    total = sum(itertools.compress(before, ends)) + (not kept)
+    stops = {(s.id,): before[i] * after[i] / weight[i] / total for i, s in enumerate(nodes)}
+    return stops | {(nodes[i].id, nodes[j].id): before[i] * hop * after[j] / total for (i, j), hop in hops.items()}
+
+
+def parts_of(nodes: list[Sighting]) -> tuple[list[list[Sighting]], list[list[Sighting]]]:
+    """What lies before each of the nodes, and what after it."""
+    return [nodes[:i] for i in range(len(nodes))], [nodes[i + 1 :] for i in range(len(nodes))]
+
+
+@given(
+    sightings=scenes(("undecided", "undecided", "undecided", "confirmed"), most=4 * ROWS_AT_ONCE),
+    times=st.sampled_from([1, 30]),
+    has_feedback=st.booleans(),
+)
+@settings(max_examples=80, deadline=None)
+def test_confidences_among_many_are_what_pairs_give_one_by_one(
+    sightings: list[Sighting], times: int, has_feedback: bool
+) -> None:
+    sightings = stretched(sightings, times)
+    found = build(sightings, has_feedback=has_feedback)
+    confirmed = {s.id for s in sightings if s.verdict == "confirmed"}
+    kept = confirmed & {stop.sighting_id for stop in found.stops}
+    expected = shares_by_pairs(sightings, kept, 0.0 if has_feedback else 0.5)
+    for stop in found.stops:
+        assert stop.confidence == pytest.approx(expected[stop.sighting_id,], abs=1e-6)
+    for leg in found.legs:
+        assert leg.confidence == pytest.approx(expected[leg.from_id, leg.to_id], abs=1e-6)
+
+
+@pytest.mark.parametrize(("limit", "value"), [("LEAST_SHARE", math.inf), ("SPAN", 1.0)])
+@given(sightings=scenes(("undecided",) * 9 + ("confirmed",), most=4 * ROWS_AT_ONCE), has_feedback=st.booleans())
+@settings(max_examples=25, deadline=None)
+def test_confidences_are_the_same_however_their_sums_are_kept_in_range(
+    limit: str, value: float, sightings: list[Sighting], has_feedback: bool
+) -> None:
+    usual = build(stretched(sightings, 30), has_feedback=has_feedback)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trajectory, limit, value)
+        other = build(stretched(sightings, 30), has_feedback=has_feedback)
+    assert [s.confidence for s in other.stops] == pytest.approx([s.confidence for s in usual.stops], abs=1e-9)
+    assert [s.confidence for s in other.legs] == pytest.approx([s.confidence for s in usual.legs], abs=1e-9)
 
 
 @given(sightings=scenes(("undecided", "confirmed", "rejected"), most=14), seed=st.integers(0, 99))
