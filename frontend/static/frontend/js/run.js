@@ -61,7 +61,7 @@ function onProgress() {
   const work = ranked(now) === ranked(revision) ? judged : refresh;
   revision = now;
   // What comes first has its room kept; after a verdict it has it already.
-  app.toggleAttribute("data-reading", !get("hits").length);
+  app.toggleAttribute("data-reading", Number(sightings) > 0 && !get("hits").length);
   loading = loading.then(() => work(now)).catch(failed).finally(() => app.toggleAttribute("data-reading", false));
   tell(before, state, Number(sightings), parts);
 }
