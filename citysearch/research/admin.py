@@ -59,11 +59,11 @@ class ModelVersionAdmin(admin.ModelAdmin):
     def rank1(self, version: ModelVersion) -> str:
         return _percent(version, "rank1")
 
-    @admin.display(description=_("mAP"))
+    @admin.display(description=_("Mean AP (mAP)"))
     def mean_ap(self, version: ModelVersion) -> str:
         return _percent(version, "mean_ap")
 
-    @admin.display(description=_("mINP"))
+    @admin.display(description=_("Mean INP (mINP)"))
     def mean_inp(self, version: ModelVersion) -> str:
         return _percent(version, "mean_inp")
 
