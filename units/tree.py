@@ -88,12 +88,17 @@ def unit_path(unit: Unit) -> str:
 
 def unit_paths(units: Iterable[Unit]) -> dict[int, str]:
     """{unit id: 'City / District / ...'} for many units, in one query."""
+    return paths_of((unit.pk, unit.path, unit.name) for unit in units)
+
+
+def paths_of(units: Iterable[tuple[int, str, str]]) -> dict[int, str]:
+    """The same for units given as (id, path, name)."""
     units = list(units)
-    wanted = {path for unit in units for path in ancestor_paths(unit.path)}
+    wanted = {path for _pk, own, _name in units for path in ancestor_paths(own)}
     names = dict(Unit.objects.filter(path__in=wanted).values_list("path", "name")) if wanted else {}
     return {
-        unit.pk: " / ".join([*(names[path] for path in ancestor_paths(unit.path) if path in names), unit.name])
-        for unit in units
+        pk: " / ".join([*(names[path] for path in ancestor_paths(own) if path in names), name])
+        for pk, own, name in units
     }
 
 

@@ -6,12 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, TypedDict
 
 import numpy as np
 from django.db.models import Count, ExpressionWrapper, F, FloatField, Func, Max, Min, QuerySet, Sum
 from django.db.models.functions import Substr
-from django.urls import reverse
+from django.urls import get_script_prefix, reverse
 from numpy.typing import NDArray
 
 from citysearch.gallery.indexing import cameras_filter, segment_store
@@ -118,7 +119,15 @@ def crops_locked(ids: Iterable[int]) -> set[int]:
 
 def crop_url(crop: Crop | int) -> str:
     """The address of a crop's small picture; who may see it is checked there."""
-    return reverse("crop-thumbnail", args=[crop if isinstance(crop, int) else crop.pk])
+    before, after = _beside_number(get_script_prefix())
+    return f"{before}{crop if isinstance(crop, int) else crop.pk}{after}"
+
+
+@cache
+def _beside_number(_prefix: str) -> tuple[str, str]:
+    """The address before and after the number, below a prefix: looked up once, where a page shows 500 pictures."""
+    before, after = reverse("crop-thumbnail", args=[0]).rsplit("/0/", 1)
+    return f"{before}/", f"/{after}"
 
 
 def true_time(crop: Crop) -> datetime:
