@@ -12,9 +12,9 @@ import { judge, pendingOf } from "./verdicts.js";
 const list = byId("hits");
 const template = byId("hit-card").content.firstElementChild;
 const scroller = byId("results-scroll");
-// Key of a hit near the window -> its place in the list: {card, hit, index}. All others have no element, so that a frame
-// of scrolling and a new ranking cost what is seen, not what is found.
-const places = new Map();
+// Key of a hit near the window -> its card. All others have no element, so that a frame of scrolling and a new ranking
+// cost what is seen, not what is found.
+const cards = new Map();
 // Key of a shown hit -> its index among those shown; sighting of a stop -> its number.
 let indexes = new Map();
 let stops = new Map();
@@ -94,7 +94,7 @@ function look(anew = false) {
   const focused = document.activeElement;
   const wanted = near();
   const keys = new Set(wanted.map((index) => keyOf(get("shown")[index])));
-  for (const [key, { card }] of places) if (!keys.has(key)) drop(key, card);
+  for (const [key, card] of cards) if (!keys.has(key)) drop(key, card);
   let before = null;
   for (const index of wanted) {
     const card = draw(index, anew);
@@ -108,15 +108,15 @@ function look(anew = false) {
 
 function drop(key, card) {
   card.remove();
-  places.delete(key);
+  cards.delete(key);
 }
 
 function draw(index, anew) {
   const hit = get("shown")[index];
-  const known = places.get(keyOf(hit));
-  if (known && !anew) return known.card;
-  const card = known?.card ?? template.cloneNode(true);
-  places.set(keyOf(hit), { card, hit, index });
+  const known = cards.get(keyOf(hit));
+  if (known && !anew) return known;
+  const card = known ?? template.cloneNode(true);
+  cards.set(keyOf(hit), card);
   card.dataset.key = keyOf(hit);
   stand(card, index);
   fill(card, hit, index);
@@ -125,8 +125,7 @@ function draw(index, anew) {
 
 /** Cards stand by transforms: one that a likelier hit has pushed away glides, and nothing else is laid out anew. */
 function stand(card, index) {
-  card.style.setProperty("--column", String(index % columns));
-  card.style.setProperty("--row", String(Math.floor(index / columns)));
+  card.style.transform = `translate(calc(${index % columns} * (100% + ${GAP}px)), calc(${Math.floor(index / columns)} * var(--step)))`;
   card.setAttribute("aria-posinset", String(index + 1));
   card.setAttribute("aria-setsize", String(indexes.size));
 }
@@ -255,10 +254,10 @@ export const selected = () => hitOf(get("selected"));
 
 /** Take a hit in hand: it is marked here, on the map and on the timeline. */
 export function select(key, { scroll = true, focus = false } = {}) {
-  places.get(get("selected"))?.card.firstElementChild.removeAttribute("aria-current");
+  cards.get(get("selected"))?.firstElementChild.removeAttribute("aria-current");
   set("selected", key);
   look();
-  const card = places.get(key)?.card;
+  const card = cards.get(key);
   if (!card) return;
   mark(card, hitOf(key));
   if (scroll) card.scrollIntoView({ block: "nearest", behavior: calm.matches ? "auto" : "smooth" });
@@ -306,7 +305,7 @@ export function start() {
   });
   watch(["hits", "sort", "floor", "window"], choose);
   watch(["shown", "path", "photos"], render);
-  watch("turned", (hit) => places.has(keyOf(hit)) && draw(indexes.get(keyOf(hit)), true));
+  watch("turned", (hit) => cards.has(keyOf(hit)) && draw(indexes.get(keyOf(hit)), true));
   watch("evidence", render);
   watch("complaint", () => note(get("shown").length));
 }
