@@ -15,6 +15,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -53,11 +54,12 @@ class BadSource(ServiceError):
     code = "bad_source"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One picture to import. `camera` is the code (or Market number) as the source says it; `line` counts from 1.
 
-    `when` gives the time on the camera's clock from the picture's bytes. `read` and `when` raise Refused.
+    There is one for each picture of the source at once, so it is small. `when` gives the time on the camera's clock
+    from the picture's bytes. `read` and `when` raise Refused.
     """
 
     line: int
@@ -249,6 +251,7 @@ def _row(
     line: int, row: Mapping[str, str | None], options: Options, reader: Callable[[str], Callable[[], bytes]]
 ) -> Entry:
     name, code, captured_at = (str(row[column] or "").strip() for column in COLUMNS)
+    code = sys.intern(code)
     person = str(row.get("person_id") or "").strip()
     read = reader(name) if name and code else _refusal("bad_line", "")
     if person and not _is_person(person):
@@ -324,15 +327,15 @@ def _clock(name: str, changed: datetime) -> Callable[[bytes], datetime]:
 
 def _stated(text: str) -> Callable[[bytes], datetime]:
     """The time a manifest states, which must be one."""
+    return partial(_moment_stated, text)
 
-    def when(data: bytes) -> datetime:
-        moment = moment_read(text)
-        if moment is None:
-            example = _("%(text)s is not a time such as 2024-01-31T08:15:00+08:00.") % {"text": text or "''"}
-            raise Refused("bad_time", example)
-        return moment
 
-    return when
+def _moment_stated(text: str, _data: bytes) -> datetime:
+    moment = moment_read(text)
+    if moment is None:
+        example = _("%(text)s is not a time such as 2024-01-31T08:15:00+08:00.") % {"text": text or "''"}
+        raise Refused("bad_time", example)
+    return moment
 
 
 def _reader(path: Path | str, most: int = MAX_BYTES) -> Callable[[], bytes]:
