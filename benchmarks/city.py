@@ -50,20 +50,29 @@ TINY = Size(2, 2, 2, 2, 16, 6)
 
 def inside_city(work: str, size: Size, **options: Any) -> dict[str, float]:
     """What `benchmarks.<work>.inside(size, **options)` measures in a process with the city's database and store."""
-    folder = galleries.FOLDER / f"city-{size.cameras}x{size.crops}"
-    wanted = json.dumps({"work": work, "size": asdict(size), "options": options})
+    _process(size, {"work": None, "size": asdict(size)})
+    return _process(size, {"work": work, "size": asdict(size), "options": options})
+
+
+def city_folder(size: Size) -> Path:
+    """Where a made city with its database, store and pictures is kept."""
+    return galleries.FOLDER / f"city-{size.cameras}x{size.crops}"
+
+
+def _process(size: Size, wanted: dict[str, Any]) -> dict[str, float]:
+    """What `main` answers in a process of its own: one that measures has not built the city as well."""
     environment = os.environ | {
-        "VAR_DIR": str(folder), "DJANGO_SETTINGS_MODULE": "citysearch.settings", "LOG_LEVEL": "WARNING",
+        "VAR_DIR": str(city_folder(size)), "DJANGO_SETTINGS_MODULE": "citysearch.settings", "LOG_LEVEL": "WARNING",
         "TASKS_EAGER": "true", "DJANGO_ALLOW_ASYNC_UNSAFE": "true",
     }  # fmt: skip
     environment.pop("DATABASE_URL", None)
-    command = [sys.executable, "-m", "benchmarks.city", wanted]
+    command = [sys.executable, "-m", "benchmarks.city", json.dumps(wanted)]
     done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     return cast(dict[str, float], json.loads(done.stdout.splitlines()[-1]))
 
 
 def main(wanted: str) -> None:
-    """The other process: build the city unless it is there, do the work, print what it measured as JSON."""
+    """The other process: do the work and print what it measured as JSON; without a work, build the city."""
     import importlib
 
     import django
@@ -71,7 +80,10 @@ def main(wanted: str) -> None:
     django.setup()
     asked = json.loads(wanted)
     size = Size(**asked["size"])
-    build(size)
+    if asked["work"] is None:
+        build(size)
+        print("{}")
+        return
     module = importlib.import_module(f"benchmarks.{asked['work']}")
     print(json.dumps(module.inside(size, **asked["options"])))
 

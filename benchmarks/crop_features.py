@@ -21,7 +21,6 @@ from reid_engine.preprocessing import normalised
 from reid_engine.workers import Workers
 
 CROPS_PER_SECOND = 100
-SIZES = ((64, 128), (48, 110), (80, 190), (120, 260))
 PLAIN_BATCH = 64
 CHUNK = 32  # as indexing takes them
 
@@ -30,7 +29,7 @@ def measure(quick: bool, rows: int | None = None) -> Figure:
     """Crops per second as indexing does it, and how much of the time goes before the network."""
     count, engine = either(quick, 16, 512, rows), galleries.shipped()
     views = engine.manifest["preprocessing"]["views"]
-    files = crops(count)
+    files = galleries.crops(count)
     progress(f"features of {count} crops")
     works: dict[str, Work] = {
         "ours": partial(as_indexed, engine, files),
@@ -57,18 +56,6 @@ def measure(quick: bool, rows: int | None = None) -> Figure:
             "largest difference of a feature from the plain loop's, of its length": difference(engine, files),
         },
     )
-
-
-def crops(count: int) -> list[bytes]:
-    """JPEG files of usual sizes; what is on them changes little."""
-    rng, files = np.random.default_rng(0), []
-    for number in range(count):
-        width, height = SIZES[number % len(SIZES)]
-        picture = Image.fromarray(rng.integers(0, 255, (height // 8, width // 8, 3), dtype=np.uint8))
-        buffer = io.BytesIO()
-        picture.resize((width, height), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=90)
-        files.append(buffer.getvalue())
-    return files
 
 
 def as_indexed(engine: Engine, files: list[bytes]) -> NDArray[np.float16]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from benchmarks.figure import progress
 from reid_engine.bundle import SHIPPED
@@ -20,6 +22,7 @@ FOLDER = ROOT / "var" / "benchmarks"
 REAL = Path(os.environ.get("REID_DATA", ROOT.parent / "shared" / "data")) / "market1501-451"
 BATCH = 256
 CHUNK = 1 << 16
+CROP_SIZES = ((64, 128), (48, 110), (80, 190), (120, 260))
 
 Features = NDArray[np.float16]
 Vector = NDArray[np.float32]
@@ -89,3 +92,15 @@ def _make(path: Path, rows: int, dim: int) -> None:
         target[start : start + count] = np.roll(noise, int(rng.integers(dim)), axis=1)[:count] * rng.uniform(0.5, 2)
     target.flush()
     partial.rename(path)
+
+
+def crops(count: int) -> list[bytes]:
+    """JPEG files of usual sizes; what is on them changes little."""
+    rng, files = np.random.default_rng(0), []
+    for number in range(count):
+        width, height = CROP_SIZES[number % len(CROP_SIZES)]
+        picture = Image.fromarray(rng.integers(0, 255, (height // 8, width // 8, 3), dtype=np.uint8))
+        buffer = io.BytesIO()
+        picture.resize((width, height), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=90)
+        files.append(buffer.getvalue())
+    return files
