@@ -27,7 +27,7 @@ from reid_engine.errors import BadConfig, BundleCorrupt, BundleMismatch
 from reid_engine.graph import Network
 from reid_engine.photo import views_of
 from reid_engine.preprocessing import normalised
-from reid_engine.ranking import Features, Ranker, require_sizes
+from reid_engine.ranking import Features, Ranker, exhaustive_rows, require_sizes
 from reid_engine.workers import Workers
 
 from .messages import gettext_noop as _
@@ -77,6 +77,12 @@ class Engine:
     def dim(self) -> int:
         """D, the size of a feature."""
         return self._ranker.attention.dim
+
+    @property
+    def exhaustive_rows(self) -> int:
+        """Up to so many rows at once every one is scored, and a ranking is that of its parts, merged."""
+        given = self._ranker.exhaustive_rows
+        return exhaustive_rows(self._ranker.attention) if given is None else given
 
     @property
     def calibration(self) -> Curve:

@@ -59,9 +59,13 @@ class Stack:
         """(R, D) copies of the rows with these numbers, in their order; only the blocks that hold them are touched."""
         taken = np.empty((len(rows), self.shape[1]), self.dtype)
         holder = np.searchsorted(self._starts, rows, "right") - 1
-        for number in np.unique(holder):
-            here = holder == number
-            taken[here] = self.blocks[number][rows[here] - self._starts[number]]
+        order = np.argsort(holder, kind="stable")
+        inside = (rows - self._starts[holder])[order]
+        numbers, first = np.unique(holder[order], return_index=True)
+        for number, start, stop in zip(
+            numbers.tolist(), first.tolist(), [*first[1:].tolist(), len(rows)], strict=False
+        ):
+            taken[order[start:stop]] = self.blocks[number][inside[start:stop]]
         return taken
 
 

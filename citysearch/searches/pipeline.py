@@ -38,6 +38,7 @@ from reid_engine.contracts import Hit, Ranking, Sighting
 from reid_engine.contracts import Verdict as Said
 from reid_engine.errors import BundleMismatch, EmptyGallery, ReidError
 from reid_engine.sightings import rescore
+from reid_engine.stack import stacked
 from units.models import Camera, Unit
 from units.queries import camera_ids, cameras_under
 from units.tree import below
@@ -218,13 +219,15 @@ def _clocks(cameras: QuerySet[Camera]) -> dict[int, float]:
     return dict(cameras.order_by().values_list("pk", "clock_offset_s"))
 
 
-def _ranked(search: Search, rows: GalleryRows, query: NDArray[np.float32]) -> Ranking | None:
+def _ranked(
+    search: Search, rows: GalleryRows, query: NDArray[np.float32], batch_rows: int = BATCH_ROWS
+) -> Ranking | None:
     """A part's rows in order of distance, batch by batch; None when the search was cancelled on the way."""
     from reid_engine.ranking import EXHAUSTIVE_ROWS, merge
 
     engine = engine_of(model_of(search))
     among = search.coverage.get("crops")
-    size = BATCH_ROWS if len(rows.ids) <= EXHAUSTIVE_ROWS else LARGE_BATCH_ROWS
+    size = batch_rows if len(rows.ids) <= EXHAUSTIVE_ROWS else LARGE_BATCH_ROWS
     done: list[Ranking] = []
     for start in range(0, len(rows.ids), size):
         batch = slice(start, start + size)
@@ -424,11 +427,24 @@ def _rescored(search: Search, verdicts: Mapping[int, Said], query: NDArray[np.fl
     parts = search.parts.filter(done=True).select_related("unit").defer("unit__polygon")
     by_part = {part: clocks for part in parts if (clocks := found.get(part.unit.path))}
     wanted = [Wanted(clocks, windows_in(search, part.unit)) for part, clocks in by_part.items()]
-    rankings = [_ranked(search, rows, query) for rows in galleries_rows(wanted, model_of(search))]
+    galleries = _put_together(search, galleries_rows(wanted, model_of(search)))
+    rankings = [_ranked(search, rows, query, LARGE_BATCH_ROWS) for rows in galleries]
     clocks = {camera: offset for some in by_part.values() for camera, offset in some.items()}
     part_of = {camera: part.pk for part, some in by_part.items() for camera in some}
     kept = _found(merge([ranking for ranking in rankings if ranking], settings.SEARCH_LIMIT), clocks, part_of)
     return kept + _judged_beyond(search, kept, verdicts, query)
+
+
+def _put_together(search: Search, galleries: list[GalleryRows]) -> list[GalleryRows]:
+    """Parts of which every row is scored anyway as one: ranked one by one, their threads wait for each other each time.
+
+    Only where likelihoods are said to be among the crops of the whole search, and not among those of each part.
+    """
+    few = sum(map(len, galleries)) <= engine_of(model_of(search)).exhaustive_rows
+    if len(galleries) < 2 or not few or not search.coverage.get("crops"):
+        return galleries
+    ids, seen_at = (np.concatenate([getattr(rows, name) for rows in galleries]) for name in ("ids", "seen_at"))
+    return [GalleryRows(ids, seen_at, stacked((rows.features for rows in galleries), model_of(search).dim))]
 
 
 def _closed_clocks(search: Search) -> dict[str, dict[int, float]]:

@@ -34,6 +34,7 @@ class PaintEngine:
         self.before_rank: Callable[[], None] | None = None
         self.extracted = 0
         self.most: int | None = None
+        self.exhaustive_rows = 200_000
         self.told: list[int | None] = []
 
     def crop_features(self, images: Sequence[Image.Image]) -> np.ndarray:

@@ -55,6 +55,18 @@ def test_verdicts_move_the_query_as_the_formula_says(found: Search, judge: Any, 
     assert np.allclose([stored[pk] for pk in expected], list(expected.values()), atol=2e-3)
 
 
+def test_parts_ranked_together_are_ranked_as_one_by_one(found: Search, judge: Any, engine: cast.PaintEngine) -> None:
+    columns = ("crop_id", "part", "distance", "cosine", "likelihood", "sighting")
+    rankings = []
+    for together in (True, False):
+        engine.exhaustive_rows = 200_000 if together else 0
+        engine.told.clear()
+        judge(found, {"crop": crops_of(found, 1)[0], "verdict": "confirmed"})
+        assert engine.told == [found.coverage["crops"]] * (1 if together else found.parts.count())
+        rankings.append(list(found.candidates.order_by("distance", "crop_id").values_list(*columns)))
+    assert rankings[0] == rankings[1]
+
+
 def test_a_confirmed_sighting_is_pinned_and_a_rejected_one_leaves_the_path(found: Search, judge: Any) -> None:
     before = stops_of(found)
     assert len(before) == 4
