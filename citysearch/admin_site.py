@@ -5,7 +5,7 @@ from django.contrib.admin.views.autocomplete import AutocompleteJsonView
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
-ORDER = ["units", "gallery", "research", "searches", "auth"]
+ORDER = ["units", "gallery", "research", "searches", "cases", "auth"]
 
 
 class CitySearchAdminSite(AdminSite):

@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
+from citysearch.cases.holding import searches_on_hold
 from citysearch.cases.services import evidence_print
 from citysearch.demo.queries import sample_photos
 from citysearch.gallery.models import Crop
@@ -304,13 +305,16 @@ def _likely_hits(search: Search) -> list[dict[str, Any]]:
 
 
 def search_lines(searches: Iterable[Search]) -> list[dict[str, Any]]:
-    """Each search with its first photo's address and the number of its likely sightings."""
+    """Each search with its first photo's address, the number of its likely sightings, and whether it is on hold."""
     searches = list(searches)
     alike = Q(candidates__likelihood__gte=FLOOR)
     counted = Search.objects.filter(pk__in=[search.pk for search in searches]).order_by()
     counted = counted.annotate(found=Count("candidates__sighting", filter=alike, distinct=True))
     found = dict(counted.values_list("pk", "found"))
-    return [{"search": search, "thumb": _thumb(search), "sightings": found[search.pk]} for search in searches]
+    on_hold = searches_on_hold()
+    return [
+        {"search": one, "thumb": _thumb(one), "sightings": found[one.pk], "held": one.pk in on_hold} for one in searches
+    ]
 
 
 def _thumb(search: Search) -> str:

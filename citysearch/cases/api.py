@@ -12,12 +12,21 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from citysearch.cases import queries, services
-from citysearch.cases.serializers import EvidenceGivenSerializer, EvidenceSerializer, OriginalSerializer
+from citysearch.cases import holding, queries, services
+from citysearch.cases.access import check_supervises
+from citysearch.cases.serializers import (
+    EvidenceGivenSerializer,
+    EvidenceSerializer,
+    HoldSerializer,
+    OriginalSerializer,
+    ReasonSerializer,
+)
 from citysearch.gallery.api import AnyAccept
 from citysearch.searches.access import get_search_or_404
 from citysearch.searches.api import CONFLICT, NOT_FOUND, REFUSED
+from citysearch.searches.models import Search
 
+SUPERVISORS = OpenApiResponse(NOT_FOUND.response, description="You do not supervise the searched unit.")
 CROP = OpenApiParameter("crop", {"type": "integer", "minimum": 1}, OpenApiParameter.PATH)
 
 
@@ -86,3 +95,47 @@ class OriginalView(APIView):
         search = get_search_or_404(request.user, pk)
         url, expires_at = services.original_open(search, crop, request.user)
         return Response(OriginalSerializer({"url": url, "expires_at": expires_at}).data)
+
+
+class HoldView(APIView):
+    """The legal hold of a search: while it lasts, evidence and photos outlive retention and erasure."""
+
+    @extend_schema(
+        summary="Whether a search is on hold, since when, by whom and why",
+        responses={200: HoldSerializer, 404: NOT_FOUND},
+    )
+    def get(self, request: Request, pk: UUID) -> Response:
+        return _held(request, get_search_or_404(request.user, pk))
+
+    @extend_schema(
+        summary="Put a search on hold; for supervisors of its unit",
+        request=ReasonSerializer,
+        responses={200: HoldSerializer, 400: REFUSED, 403: SUPERVISORS, 404: NOT_FOUND, 409: CONFLICT},
+    )
+    def post(self, request: Request, pk: UUID) -> Response:
+        search = get_search_or_404(request.user, pk)
+        check_supervises(request.user, search)
+        holding.hold_place(search, request.user, _reason(request))
+        return _held(request, search)
+
+    @extend_schema(
+        summary="Lift the hold of a search; for supervisors of its unit",
+        description="The body names the reason, as that of the POST does.",
+        request=ReasonSerializer,
+        responses={200: HoldSerializer, 400: REFUSED, 403: SUPERVISORS, 404: NOT_FOUND, 409: CONFLICT},
+    )
+    def delete(self, request: Request, pk: UUID) -> Response:
+        search = get_search_or_404(request.user, pk)
+        check_supervises(request.user, search)
+        holding.hold_lift(search, request.user, _reason(request))
+        return _held(request, search)
+
+
+def _held(request: Request, search: Search) -> Response:
+    return Response(HoldSerializer(holding.hold_state(search, request.user)).data)
+
+
+def _reason(request: Request) -> str:
+    given = ReasonSerializer(data=request.data)
+    given.is_valid(raise_exception=True)
+    return str(given.validated_data["reason"])

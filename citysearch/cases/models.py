@@ -27,6 +27,8 @@ class LogEntry(models.Model):
         DROP = "drop", _("taken from the evidence")
         PRINT = "print", _("evidence shown for printing")
         EXPORT = "export", _("evidence exported")
+        HOLD = "hold", _("put on hold")
+        LIFT = "lift", _("hold lifted")
         UNIT = "unit", _("unit")
         CAMERA = "camera", _("camera")
         MEMBERSHIP = "membership", _("membership")
@@ -74,3 +76,33 @@ class Evidence(models.Model):
 
     def __str__(self) -> str:
         return f"{self.search_id} {self.crop_id}"
+
+
+class Hold(models.Model):
+    """A search whose evidence and photos outlive retention and erasure until a supervisor lifts the hold.
+
+    `crops` is what was evidence when it was put on hold: taking it from the evidence afterwards does not let it go.
+    It names the crops by number only, as the log does.
+    """
+
+    search = models.ForeignKey(Search, models.CASCADE, related_name="holds", verbose_name=_("search"))
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("user"))
+    reason = models.CharField(_("reason"), max_length=300)
+    crops = models.JSONField(_("crops"), default=list)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    lifted_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", null=True, blank=True, verbose_name=_("lifted by")
+    )
+    lifted_at = models.DateTimeField(_("lifted"), null=True, blank=True)
+    lift_reason = models.CharField(_("reason for lifting"), max_length=300, blank=True)
+
+    class Meta:
+        verbose_name = _("hold")
+        verbose_name_plural = _("holds")
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["search"], condition=models.Q(lifted_at=None), name="one_open_hold")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.search.case}: {self.reason}"

@@ -35,12 +35,18 @@ def evidence_rows(search: Search) -> list[dict[str, Any]]:
     return [{"crop": row.crop_id, "user": row.user.get_username(), "time": _local(row.created_at)} for row in rows]
 
 
+def evidence_crops(search: Search) -> set[int]:
+    """The ids of added and confirmed hits, whoever may see them."""
+    said = dict(search.verdicts.order_by("id").values_list("crop", "value"))
+    confirmed = {crop for crop, value in said.items() if value == Verdict.Value.CONFIRMED}
+    return confirmed | set(search.evidence.values_list("crop", flat=True))
+
+
 def evidence_pieces(search: Search, user: User) -> list[Piece]:
     """Added and confirmed hits in order of true time, with all that is known of each; only what the user may see."""
     verdicts = {row["crop"]: row for row in verdicts_latest(search)}
     added = {row.crop_id: row for row in search.evidence.select_related("user")}
-    confirmed = {crop for crop, row in verdicts.items() if row["verdict"] == Verdict.Value.CONFIRMED}
-    crops = crops_of(user).filter(pk__in=added.keys() | confirmed).select_related("camera__unit")
+    crops = crops_of(user).filter(pk__in=evidence_crops(search)).select_related("camera__unit")
     found = {crop.pk: crop for crop in crops}
     hits = search.candidates.filter(crop__in=found)
     paths = unit_paths({crop.camera.unit_id: crop.camera.unit for crop in found.values()}.values())

@@ -147,6 +147,14 @@ class CropAdmin(ReadOnly, admin.ModelAdmin):
         found = ", ".join(f"{ERASED.get(name, name)} {count} → {report.left.get(name, 0)}" for name, count in counts)
         level = messages.SUCCESS if report.is_complete else messages.ERROR
         self.message_user(request, gettext("Erased: %(found)s.") % {"found": found}, level)
+        self._held(request, report)
+
+    def _held(self, request: HttpRequest, report: services.ErasureReport) -> None:
+        for words in report.hold_words:
+            self.message_user(request, words, messages.ERROR)
+        if count := len(report.holds):
+            text = ngettext("%(count)d crop was not erased.", "%(count)d crops were not erased.", count)
+            self.message_user(request, text % {"count": count}, messages.ERROR)
 
 
 class UploadForm(forms.Form):

@@ -22,7 +22,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
-from citysearch.errors import ServiceError
+from citysearch.errors import Conflict, ServiceError
 from citysearch.gallery import files, queries, services
 from citysearch.gallery.access import crops_of, get_crop_or_404, imports_of, is_administrator
 from citysearch.gallery.layouts import camera_map_read
@@ -46,6 +46,7 @@ from units.tree import below
 NOT_FOUND = OpenApiResponse(GalleryProblemSerializer, description="No such thing, or none of yours.")
 REFUSED = OpenApiResponse(GalleryProblemSerializer, description="What was wrong, by field.")
 CONFLICT = OpenApiResponse(GalleryProblemSerializer, description="It is not in a state for this.")
+ON_HOLD = OpenApiResponse(GalleryProblemSerializer, description="A case holds it as evidence.")
 DISK_FULL = OpenApiResponse(GalleryProblemSerializer, description="The disk is full; what was committed is kept.")
 PICTURES: dict[Any, Any] = {
     (200, "image/jpeg"): OpenApiTypes.BINARY,
@@ -105,11 +106,14 @@ class CropViewSet(mixins.RetrieveModelMixin, viewsets.GenericViewSet):
 
     @extend_schema(
         summary="Erase a crop: picture, features of every model version, candidates",
-        responses={200: ErasureSerializer, 404: NOT_FOUND, 507: DISK_FULL},
+        responses={200: ErasureSerializer, 404: NOT_FOUND, 409: ON_HOLD, 507: DISK_FULL},
     )
     def destroy(self, request: Request, pk: int) -> Response:
         crop = get_crop_or_404(request.user, pk, Role.ADMINISTRATOR)
-        return Response(services.crops_erase([crop]).as_dict())
+        report = services.crops_erase([crop])
+        if report.holds:
+            raise Conflict(report.holds[crop.pk])
+        return Response(report.as_dict())
 
     def _narrowed(self, request: Request) -> QuerySet[Crop]:
         wanted = _checked(CropQuerySerializer, request.query_params)

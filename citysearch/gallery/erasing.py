@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -27,7 +27,7 @@ from citysearch.gallery.indexing import (
 )
 from citysearch.gallery.models import Crop, GalleryImport, Segment
 from citysearch.gallery.queries import crops_locked
-from citysearch.gallery.signals import Trace, crops_erasing, purge_due, traces_of
+from citysearch.gallery.signals import Trace, crops_erasing, holds_of, purge_due, traces_of
 from citysearch.gallery.spool import spool_purge
 from reid_engine.errors import StoreCorrupt
 from reid_engine.store import SegmentStore
@@ -43,18 +43,35 @@ class ErasureReport:
     """What was removed, and what a recount found afterwards: every figure of `left` is zero, or something failed.
 
     Keys: crops, images, features (rows over all model versions), what hung on the crops (candidates, verdicts), and
-    what named them without a foreign key (paths).
+    what named them without a foreign key (paths). `holds` says what was not erased, and why: crop -> words that name
+    the hold.
     """
 
     erased: dict[str, int] = field(default_factory=dict)
     left: dict[str, int] = field(default_factory=dict)
+    holds: dict[int, str] = field(default_factory=dict)
 
     @property
     def is_complete(self) -> bool:
         return not any(self.left.values())
 
-    def as_dict(self) -> dict[str, dict[str, int]]:
-        return asdict(self)
+    @property
+    def hold_words(self) -> list[str]:
+        """Each hold once."""
+        return sorted(set(self.holds.values()))
+
+    def as_dict(self) -> dict[str, dict[str, int] | int]:
+        return {"erased": self.erased, "left": self.left, "held": len(self.holds)}
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One batch of a camera: the crops that were erased, what went with them, and what is held."""
+
+    crops: list[Crop]
+    counts: Counter[str]
+    traces: list[Trace]
+    holds: dict[int, str]
 
 
 def crops_erase(crops: Iterable[Crop], progress: Callable[[int], object] | None = None) -> ErasureReport:
@@ -63,27 +80,30 @@ def crops_erase(crops: Iterable[Crop], progress: Callable[[int], object] | None 
     Rows and features go together, per camera; pictures follow once that is committed. A process killed in between
     leaves pictures that no row names: `verify_store --sweep` finds and removes them. Raises DiskFull (a segment is
     rewritten before the old one goes), with the cameras done so far erased, and RuntimeError inside a transaction:
-    files that are gone do not come back with a rollback.
+    files that are gone do not come back with a rollback. Crops on hold stay, and the report names them.
     """
     erased: Counter[str] = Counter({"crops": 0, "images": 0, "features": 0})
     left: Counter[str] = Counter({"crops": 0, "images": 0, "features": 0})
+    holds: dict[int, str] = {}
     by_camera: dict[int, list[Crop]] = {}
     for crop in crops:
         by_camera.setdefault(crop.camera_id, []).append(crop)
-    with _told(by_camera, erased, left):
+    with _told(by_camera, erased, left, holds):
         for camera_id, group in by_camera.items():
             for start in range(0, len(group), ERASE_BATCH):
-                part = group[start : start + ERASE_BATCH]
-                counts, traces = _erase(camera_id, part)
-                erased.update(counts)
-                left.update(_left_of(camera_id, part, traces))
+                part = _erase(camera_id, group[start : start + ERASE_BATCH])
+                erased.update(part.counts)
+                left.update(_left_of(camera_id, part.crops, part.traces))
+                holds.update(part.holds)
                 if progress:
                     progress(erased["crops"])
-    return ErasureReport(dict(erased), dict(left))
+    return ErasureReport(dict(erased), dict(left), holds)
 
 
 @contextmanager
-def _told(by_camera: Mapping[int, Sequence[Crop]], erased: Counter[str], left: Counter[str]) -> Iterator[None]:
+def _told(
+    by_camera: Mapping[int, Sequence[Crop]], erased: Counter[str], left: Counter[str], holds: Mapping[int, str]
+) -> Iterator[None]:
     """The log says what is about to be erased before anything is, and afterwards what was, however it ended."""
     if not by_camera:
         yield
@@ -93,7 +113,7 @@ def _told(by_camera: Mapping[int, Sequence[Crop]], erased: Counter[str], left: C
     try:
         yield
     finally:
-        change_tell("erasure", "end", erased=dict(erased), left=dict(left))
+        change_tell("erasure", "end", erased=dict(erased), left=dict(left), held=len(holds))
 
 
 def crops_purge(
@@ -103,15 +123,18 @@ def crops_purge(
 
     Units that say nothing inherit; where none does, RETENTION_DAYS holds. Imports that have no crop left and are as
     old go too, and so do archives that an import which failed has left waiting for RETENTION_DAYS: they hold the same
-    pictures. What the apps above keep of people goes as well (photos of old searches). With `dry_run` nothing is
-    erased and `erased["crops"]` says what would be.
+    pictures. What the apps above keep of people goes as well (photos of old searches). What is on hold stays. With
+    `dry_run` nothing is erased, and `erased["crops"]` and `holds` say what would be and what would not.
     """
     now = now or timezone.now()
     days = retention_days()
     due = [crop for camera_id, kept in days.items() for crop in _older_than(camera_id, now - timedelta(days=kept))]
+    holds = holds_of([crop.pk for crop in due])
+    due = [crop for crop in due if crop.pk not in holds]
     if dry_run:
-        return ErasureReport({"crops": len(due)}, {})
+        return ErasureReport({"crops": len(due)}, {}, holds)
     report = crops_erase(due, progress)
+    report = replace(report, holds=holds | report.holds)
     oldest = now - timedelta(days=max(days.values(), default=settings.RETENTION_DAYS))
     GalleryImport.objects.filter(finished_at__lt=oldest, crops__isnull=True).delete()
     spool_purge(now - timedelta(days=settings.RETENTION_DAYS))
@@ -148,7 +171,7 @@ def _with_traces(report: ErasureReport, traces: Iterable[Trace]) -> ErasureRepor
     for trace in traces:
         erased[trace.word] += trace.erased
         left[trace.word] += trace.left()
-    return ErasureReport(dict(erased), dict(left))
+    return ErasureReport(dict(erased), dict(left), report.holds)
 
 
 def _older_than(camera_id: int, moment: datetime) -> Iterable[Crop]:
@@ -156,11 +179,13 @@ def _older_than(camera_id: int, moment: datetime) -> Iterable[Crop]:
     return Crop.objects.filter(camera_id=camera_id, captured_at__lt=moment).iterator(chunk_size=2000)
 
 
-def _erase(camera_id: int, crops: Sequence[Crop]) -> tuple[Counter[str], list[Trace]]:
-    ids, images = [crop.pk for crop in crops], [crop.image for crop in crops]
+def _erase(camera_id: int, crops: Sequence[Crop]) -> _Part:
     with files.disk_full_said(), transaction.atomic(durable=True):
         camera_locked(camera_id)
-        crops_locked(ids)
+        # Whoever puts crops on hold locks them too: asked under the lock, the answer stands until they are gone.
+        holds = holds_of(crops_locked(crop.pk for crop in crops))
+        free = [crop for crop in crops if crop.pk not in holds]
+        ids = [crop.pk for crop in free]
         traces = traces_of(crops_erasing, ids=ids)
         features, old = _segments_rewrite(camera_id, ids)
         _total, by_model = Crop.objects.filter(pk__in=ids).delete()
@@ -168,8 +193,8 @@ def _erase(camera_id: int, crops: Sequence[Crop]) -> tuple[Counter[str], list[Tr
     files_unnamed_delete(segment_store(), old)
     counts = Counter({_word(label): count for label, count in by_model.items()})
     counts.update({trace.word: trace.erased for trace in traces})
-    counts.update(features=features, images=files.pictures_remove(images))
-    return counts, traces
+    counts.update(features=features, images=files.pictures_remove([crop.image for crop in free]))
+    return _Part(free, counts, traces, holds)
 
 
 def _segments_rewrite(camera_id: int, ids: Collection[int]) -> tuple[int, list[str]]:

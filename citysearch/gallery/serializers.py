@@ -80,10 +80,11 @@ class CropQuerySerializer(serializers.Serializer):
 
 
 class ErasureSerializer(serializers.Serializer):
-    """What was removed, and what a recount still finds: zeros."""
+    """What was removed, what a recount still finds: zeros, and how many crops were kept by a hold."""
 
     erased = serializers.DictField(child=serializers.IntegerField())
     left = serializers.DictField(child=serializers.IntegerField())
+    held = serializers.IntegerField()
 
 
 class CropUploadSerializer(serializers.Serializer):

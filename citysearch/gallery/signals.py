@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,14 @@ def traces_of(signal: Signal, **facts: Any) -> list[Trace]:
     return [trace for _receiver, trace in answers]
 
 
+def holds_of(ids: Collection[int]) -> dict[int, str]:
+    """Those of the crops that must not be erased, each with the words that name what holds it."""
+    answers: list[tuple[Any, Any]] = crops_holding.send(Trace, ids=ids)
+    return {crop: words for _receiver, held in answers for crop, words in held.items()}
+
+
+# Receivers take `ids` and return {crop: words} for those of them that are held.
+crops_holding = Signal()
 # Receivers take `ids` and return a Trace. Sent in the transaction that erases these crops, while their rows still say
 # what names them: what a receiver stores of crops beside foreign keys goes with them or not at all.
 crops_erasing = Signal()

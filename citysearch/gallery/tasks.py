@@ -79,7 +79,7 @@ def compare_task(comparison_id: int) -> None:
 
 
 @shared_task(queue="default")
-def purge_task() -> dict[str, dict[str, int]]:
+def purge_task() -> dict[str, dict[str, int] | int]:
     """Erase what is older than its unit keeps it."""
     return services.crops_purge().as_dict()
 

@@ -1,6 +1,6 @@
 """Photos and query features go when what was recorded in the searched unit goes.
 
-Who searched what, where and why, and the photos' hashes stay: they are the log.
+Who searched what, where and why, and the photos' hashes stay: they are the log. Searches on hold keep all of it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from django.db.models.functions import Coalesce
 from citysearch.gallery.erasing import units_retention_days
 from citysearch.searches.models import Search
 from citysearch.searches.photos import photos_folder, photos_remove, photos_root
+from citysearch.searches.signals import searches_held
 from citysearch.searches.states import CLOSED
 
 # A search that is just being started writes its photos before its row is committed.
@@ -42,7 +43,8 @@ def photos_due(now: datetime) -> list[UUID]:
 
 def _searches_due(now: datetime) -> Iterator[UUID]:
     gone = ExpressionWrapper(Q(features=None), BooleanField())
-    closed = Search.objects.filter(state__in=CLOSED).annotate(ended=Coalesce("finished_at", "created_at"), gone=gone)
+    closed = Search.objects.filter(state__in=CLOSED).exclude(pk__in=searches_held())
+    closed = closed.annotate(ended=Coalesce("finished_at", "created_at"), gone=gone)
     rows = list(closed.order_by().values_list("pk", "unit__path", "ended", "gone"))
     days = units_retention_days({path for _pk, path, _ended, _gone in rows})
     for pk, path, ended, gone in rows:

@@ -122,6 +122,22 @@ def test_a_finished_search_has_no_serious_fault(people: Any, finished: Any, log_
     assert not in_both_schemes(page)
 
 
+def test_what_a_supervisor_decides_in_the_evidence_has_no_serious_fault(
+    people: Any, finished: Any, supervisor: Any, log_in: Any, live_server: Any
+) -> None:
+    from citysearch.cases.holding import hold_place
+
+    page = log_in("supervisor")
+    for held in (False, True):
+        page.goto(f"{live_server.url}/search/{finished.pk}")
+        page.locator(".hit-item").nth(3).wait_for()
+        page.locator("#evidence-open").click()
+        page.locator("#hold-form").wait_for()
+        assert not in_both_schemes(page)
+        if not held:
+            hold_place(finished, supervisor, "Appeal at the district court")
+
+
 def test_the_list_of_searches_and_a_unit_have_no_serious_fault(
     people: Any, finished: Any, log_in: Any, live_server: Any
 ) -> None:

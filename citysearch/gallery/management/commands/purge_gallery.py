@@ -27,8 +27,10 @@ class Command(TranslatedCommand):
         add_progress_option(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        due = services.crops_purge(dry_run=True).erased["crops"]
+        found = services.crops_purge(dry_run=True)
+        due = found.erased["crops"]
         self.stdout.write(_("%(count)d crops are older than they may be kept.") % {"count": due})
+        self._say_held(found)
         if options["dry_run"]:
             return
         with refusals(), shown_progress(_("erased"), options, total=due) as progress:
@@ -37,3 +39,9 @@ class Command(TranslatedCommand):
             self.stdout.write(f"{ERASED.get(name, name)}: {count} -> {report.left.get(name, 0)}")
         if not report.is_complete:
             raise CommandError(_("Something could not be erased; see the counts above and run it again."))
+
+    def _say_held(self, found: services.ErasureReport) -> None:
+        if found.holds:
+            self.stdout.write(_("%(count)d more are on hold and stay:") % {"count": len(found.holds)})
+        for words in found.hold_words:
+            self.stdout.write(f"  {words}")

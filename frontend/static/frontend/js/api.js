@@ -31,11 +31,13 @@ async function call(path, options) {
   const body = response.headers.get("content-type")?.includes("json") ? await response.json() : null;
   if (response.ok) return body;
   const error = body?.error ?? {};
-  const words = ENDED.includes(response.status) ? fallback(response.status) : (error.message ?? fallback(response.status));
+  const ended = ENDED.includes(response.status) && error.code !== "supervisors_only";
+  const words = ended ? fallback(response.status) : (error.message ?? fallback(response.status));
   throw new ApiError(response.status, error.code ?? "http", words, error.fields);
 }
 
-// The API answers 404 to what is none of the user's business: these two are a session that has ended, or a new one.
+// The API answers 404 to what is none of the user's business: these two are a session that has ended, or a new one,
+// but for what only a supervisor may do.
 const ENDED = [401, 403];
 
 function fallback(status) {
@@ -57,8 +59,10 @@ export async function original(crop) {
   return (await send(`searches/${app.dataset.search}/hits/${crop}/original/`, {})).url;
 }
 
-export function remove(path) {
-  return call(path, { method: "DELETE", headers: { "X-CSRFToken": csrf(), Accept: "application/json" } });
+export function remove(path, body) {
+  const headers = { "X-CSRFToken": csrf(), Accept: "application/json" };
+  if (body) return call(path, { method: "DELETE", headers: { ...headers, "Content-Type": "application/json" }, body: JSON.stringify(body) });
+  return call(path, { method: "DELETE", headers });
 }
 
 /** What a POST answers, as a file. */

@@ -6,6 +6,7 @@ import * as compare from "./compare.js";
 import * as evidence from "./evidence.js";
 import * as guide from "./guide.js";
 import * as hits from "./hits.js";
+import * as hold from "./hold.js";
 import * as itinerary from "./itinerary.js";
 import * as keys from "./keys.js";
 import * as map from "./map.js";
@@ -22,5 +23,5 @@ import * as unitPanel from "./unit_panel.js";
 import * as units from "./units.js";
 import * as verdicts from "./verdicts.js";
 
-for (const part of [boxes, photos, hits, verdicts, evidence, compare, map, taken, path, itinerary, reach, timeline, unitPanel, tabs, keys, guide, query, units, area, scope, run]) part.start();
+for (const part of [boxes, photos, hits, verdicts, evidence, hold, compare, map, taken, path, itinerary, reach, timeline, unitPanel, tabs, keys, guide, query, units, area, scope, run]) part.start();
 document.documentElement.dataset.ready = "true";
