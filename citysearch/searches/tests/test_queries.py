@@ -144,6 +144,7 @@ def test_the_schema_describes_every_endpoint_without_a_warning() -> None:
         base + "evidence/": {"get", "post"},
         base + "evidence/{crop}/": {"delete"},
         base + "export/": {"post"},
+        base + "hold/": {"get", "post", "delete"},
         base + "reach.geojson": {"get"},
         base + "cancel/": {"post"},
         base + "rerun/": {"post"},
