@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
+from citysearch.cases.approving import searches_asking
 from citysearch.cases.holding import searches_on_hold
 from citysearch.cases.services import evidence_print
 from citysearch.demo.queries import sample_photos
@@ -305,15 +306,22 @@ def _likely_hits(search: Search) -> list[dict[str, Any]]:
 
 
 def search_lines(searches: Iterable[Search]) -> list[dict[str, Any]]:
-    """Each search with its first photo's address, the number of its likely sightings, and whether it is on hold."""
+    """Each search with its first photo's address, the number of its likely sightings, what is said of it."""
     searches = list(searches)
     alike = Q(candidates__likelihood__gte=FLOOR)
     counted = Search.objects.filter(pk__in=[search.pk for search in searches]).order_by()
     counted = counted.annotate(found=Count("candidates__sighting", filter=alike, distinct=True))
     found = dict(counted.values_list("pk", "found"))
-    on_hold = searches_on_hold()
+    held, asked = searches_on_hold(), searches_asking()
     return [
-        {"search": one, "thumb": _thumb(one), "sightings": found[one.pk], "held": one.pk in on_hold} for one in searches
+        {
+            "search": one,
+            "thumb": _thumb(one),
+            "sightings": found[one.pk],
+            "held": one.pk in held,
+            "asked": one.pk in asked,
+        }
+        for one in searches
     ]
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import status
@@ -12,11 +14,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from citysearch.cases import holding, queries, services
+from citysearch.cases import approving, holding, queries, services
 from citysearch.cases.access import check_supervises
 from citysearch.cases.serializers import (
+    DecisionSerializer,
     EvidenceGivenSerializer,
     EvidenceSerializer,
+    ExportStateSerializer,
     HoldSerializer,
     OriginalSerializer,
     ReasonSerializer,
@@ -65,14 +69,29 @@ class ExportView(APIView):
     content_negotiation_class = AnyAccept
 
     @extend_schema(
+        summary="Whether you may export the evidence, and which exports wait for your approval",
+        responses={(200, "application/json"): ExportStateSerializer, 404: NOT_FOUND},
+    )
+    def get(self, request: Request, pk: UUID) -> Response:
+        return Response(_export_state(request, get_search_or_404(request.user, pk)))
+
+    @extend_schema(
         summary="Export the evidence as a signed ZIP",
         description="Added and confirmed hits with their originals, path, parameters, log lines, a manifest of hashes "
-        "and its Ed25519 signature; `manage.py verify_export` checks it.",
+        "and its Ed25519 signature; `manage.py verify_export` checks it. An operator needs a supervisor's approval of "
+        "exactly this evidence: without it the answer is 202, and the export is asked for.",
         request=None,
-        responses={(200, "application/zip"): OpenApiTypes.BINARY, 404: NOT_FOUND, 409: CONFLICT},
+        responses={
+            (200, "application/zip"): OpenApiTypes.BINARY,
+            (202, "application/json"): ExportStateSerializer,
+            404: NOT_FOUND,
+            409: CONFLICT,
+        },
     )
-    def post(self, request: Request, pk: UUID) -> HttpResponse:
+    def post(self, request: Request, pk: UUID) -> HttpResponseBase:
         search = get_search_or_404(request.user, pk)
+        if services.evidence_ask(search, request.user):
+            return Response(_export_state(request, search), status.HTTP_202_ACCEPTED)
         response = HttpResponse(services.evidence_export(search, request.user), content_type="application/zip")
         response["Content-Disposition"] = f'attachment; filename="evidence-{str(search.pk)[:8]}.zip"'
         response["Cache-Control"] = "no-store"
@@ -139,3 +158,25 @@ def _reason(request: Request) -> str:
     given = ReasonSerializer(data=request.data)
     given.is_valid(raise_exception=True)
     return str(given.validated_data["reason"])
+
+
+class ExportDecisionView(APIView):
+    """What a supervisor says to an export that an operator asks for."""
+
+    @extend_schema(
+        summary="Approve or refuse an export; for supervisors of the searched unit",
+        request=DecisionSerializer,
+        responses={200: ExportStateSerializer, 400: REFUSED, 403: SUPERVISORS, 404: NOT_FOUND, 409: CONFLICT},
+    )
+    def post(self, request: Request, pk: UUID) -> Response:
+        search = get_search_or_404(request.user, pk)
+        check_supervises(request.user, search)
+        given = DecisionSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        said = given.validated_data
+        approving.export_decide(search, said["request"], request.user, said["approved"], said["reason"])
+        return Response(_export_state(request, search))
+
+
+def _export_state(request: Request, search: Search) -> dict[str, Any]:
+    return dict(ExportStateSerializer(approving.export_state(search, request.user)).data)

@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from citysearch.gallery.models import Crop
 from citysearch.searches.models import Search
@@ -27,6 +28,9 @@ class LogEntry(models.Model):
         DROP = "drop", _("taken from the evidence")
         PRINT = "print", _("evidence shown for printing")
         EXPORT = "export", _("evidence exported")
+        ASK = "ask", _("export asked for")
+        APPROVE = "approve", _("export approved")
+        REFUSE = "refuse", _("export refused")
         HOLD = "hold", _("put on hold")
         LIFT = "lift", _("hold lifted")
         UNIT = "unit", _("unit")
@@ -106,3 +110,40 @@ class Hold(models.Model):
 
     def __str__(self) -> str:
         return f"{self.search.case}: {self.reason}"
+
+
+class ExportRequest(models.Model):
+    """An operator asks to export exactly these crops; a supervisor approves or refuses.
+
+    It names the crops by number only, as the log does. One that was asked anew, for other crops, is replaced.
+    """
+
+    class State(models.TextChoices):
+        ASKED = "asked", _("asked for")
+        APPROVED = "approved", _("approved")
+        REFUSED = "refused", pgettext_lazy("of a request", "refused")
+        REPLACED = "replaced", _("replaced")
+
+    search = models.ForeignKey(Search, models.CASCADE, related_name="export_requests", verbose_name=_("search"))
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("user"))
+    crops = models.JSONField(_("crops"))
+    state = models.CharField(_("state"), max_length=8, choices=State.choices, default=State.ASKED)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", null=True, blank=True, verbose_name=_("decided by")
+    )
+    decided_at = models.DateTimeField(_("decided"), null=True, blank=True)
+    reason = models.CharField(_("reason"), max_length=300, blank=True)
+
+    class Meta:
+        verbose_name = _("request for an export")
+        verbose_name_plural = _("requests for exports")
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["search", "user"], condition=models.Q(state="asked"), name="one_open_request"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.search_id} {self.state}"

@@ -7,6 +7,7 @@ from datetime import datetime
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from citysearch.cases import approving
 from citysearch.cases.log import entry_append
 from citysearch.cases.models import Evidence, LogEntry
 from citysearch.cases.package import package_zip
@@ -54,12 +55,22 @@ def evidence_print(search: Search, user: User) -> tuple[list[Piece], LogEntry]:
 
 
 def evidence_export(search: Search, user: User) -> bytes:
-    """The evidence as one signed ZIP; its own log entry is in it. Raises Conflict without any evidence."""
+    """The evidence as one signed ZIP; its own log entry is in it.
+
+    Raises Conflict without any evidence, and NotApproved where a supervisor has not approved exactly this.
+    """
     pieces = _pieces(search, user)
+    approving.export_check(search, user, _ids(pieces))
     hashes = {str(piece["crop"]): piece["sha256"] for piece in pieces}
     with transaction.atomic():
         entry = entry_append(LogEntry.Action.EXPORT, search, user, crops=hashes)
         return package_zip(search, pieces, entry)
+
+
+def evidence_ask(search: Search, user: User) -> bool:
+    """Ask a supervisor for the export where one has to be asked; False where nobody has. Raises Conflict without any
+    evidence."""
+    return approving.export_ask(search, user, _ids(_pieces(search, user)))
 
 
 def hit_or_refused(search: Search, crop_id: int, user: User) -> Crop:
@@ -76,3 +87,7 @@ def _pieces(search: Search, user: User) -> list[Piece]:
     if not pieces:
         raise Conflict(_("There is no evidence yet. Confirm a hit (Y) or add one (E)."))
     return pieces
+
+
+def _ids(pieces: list[Piece]) -> list[int]:
+    return sorted(piece["crop"] for piece in pieces)

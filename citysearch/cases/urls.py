@@ -2,12 +2,20 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from citysearch.cases.api import EvidencePieceView, EvidenceView, ExportView, HoldView, OriginalView
+from citysearch.cases.api import (
+    EvidencePieceView,
+    EvidenceView,
+    ExportDecisionView,
+    ExportView,
+    HoldView,
+    OriginalView,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("searches/<uuid:pk>/evidence/", EvidenceView.as_view(), name="search-evidence"),
     path("searches/<uuid:pk>/evidence/<int:crop>/", EvidencePieceView.as_view(), name="search-evidence-piece"),
     path("searches/<uuid:pk>/export/", ExportView.as_view(), name="search-export"),
+    path("searches/<uuid:pk>/export/decision/", ExportDecisionView.as_view(), name="search-export-decision"),
     path("searches/<uuid:pk>/hold/", HoldView.as_view(), name="search-hold"),
     path("searches/<uuid:pk>/hits/<int:crop>/original/", OriginalView.as_view(), name="hit-original"),
 ]

@@ -123,16 +123,20 @@ def test_a_finished_search_has_no_serious_fault(people: Any, finished: Any, log_
 
 
 def test_what_a_supervisor_decides_in_the_evidence_has_no_serious_fault(
-    people: Any, finished: Any, supervisor: Any, log_in: Any, live_server: Any
+    people: Any, finished: Any, operator: Any, supervisor: Any, log_in: Any, live_server: Any
 ) -> None:
     from citysearch.cases.holding import hold_place
+    from citysearch.cases.services import evidence_add, evidence_ask
 
+    evidence_add(finished, finished.candidates.first().crop_id, operator)
+    assert evidence_ask(finished, operator)
     page = log_in("supervisor")
     for held in (False, True):
         page.goto(f"{live_server.url}/search/{finished.pk}")
         page.locator(".hit-item").nth(3).wait_for()
         page.locator("#evidence-open").click()
         page.locator("#hold-form").wait_for()
+        page.locator("#approval-list form").wait_for()
         assert not in_both_schemes(page)
         if not held:
             hold_place(finished, supervisor, "Appeal at the district court")

@@ -94,6 +94,7 @@ def test_evidence_is_kept_by_a_key_seen_by_a_colleague_exported_and_printed(
 ) -> None:
     from django.core.management import call_command
 
+    from citysearch.cases.approving import export_decide
     from citysearch.cases.models import LogEntry
     from citysearch.cases.services import evidence_add
 
@@ -114,6 +115,12 @@ def test_evidence_is_kept_by_a_key_seen_by_a_colleague_exported_and_printed(
 
     page.get_by_role("button", name="Evidence 1").click()
     page.locator("#evidence-list", has_text="added by supervisor").wait_for()
+    page.get_by_role("button", name="Ask for the export").click()
+    page.get_by_text("A supervisor of the unit has to approve it.").first.wait_for()
+    export_decide(finished, finished.export_requests.get().pk, supervisor, approved=True)
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Evidence 2").click()
+    page.get_by_text("Approved by supervisor").wait_for()
     screenshot("evidence")
     with page.expect_download() as download:
         page.get_by_role("button", name="Export as a ZIP").click()
@@ -124,7 +131,7 @@ def test_evidence_is_kept_by_a_key_seen_by_a_colleague_exported_and_printed(
     paper.value.get_by_text("Appearance match, not identification.").wait_for()
     until(paper.value, "[...document.images].length === 3 && [...document.images].every(one => one.naturalWidth > 0)")
     actions = list(LogEntry.objects.order_by("id").values_list("action", flat=True))
-    assert actions == ["search", "keep", "drop", "keep", "keep", "export", "print"]
+    assert actions == ["search", "keep", "drop", "keep", "keep", "ask", "approve", "export", "print"]
 
 
 def test_a_hit_is_enlarged_to_its_original_and_explained(opened: Any, finished: Any, screenshot: Any) -> None:

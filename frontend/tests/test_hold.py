@@ -61,3 +61,51 @@ def test_what_is_refused_meanwhile_is_said_in_the_dialog(
     supervisor.memberships.update(role="operator")
     page.get_by_role("button", name="Put on hold").click()
     page.locator("#hold-error", has_text="Only a supervisor of the searched unit can do that.").wait_for()
+
+
+def test_an_operator_asks_for_an_export_a_supervisor_refuses_one_and_approves_the_next(
+    finished: Any, operator: Any, supervisor: Any, log_in: Any, live_server: Any, screenshot: Any
+) -> None:
+    from citysearch.cases.services import evidence_add
+
+    first, second = finished.candidates.values_list("crop", flat=True)[:2]
+    evidence_add(finished, first, operator)
+    page = opened(log_in("operator"), live_server, finished)
+    page.get_by_text("The export needs a supervisor’s approval of exactly this evidence.").wait_for()
+    page.get_by_role("button", name="Ask for the export").click()
+    said(page, "The export is asked for. A supervisor of the unit has to approve it.")
+    page.locator("#approval-words", has_text="Asked for on").wait_for()
+    assert page.get_by_role("button", name="Ask for the export").is_disabled()
+
+    opened(log_in("supervisor"), live_server, finished)
+    page.get_by_text("operator asks for an export of 1 piece").wait_for()
+    screenshot("asked")
+    page.get_by_role("button", name="Refuse").click()
+    page.locator("#approval-error", has_text="Say why it is refused.").wait_for()
+    page.get_by_label("Reason for refusing").fill("Not without an order of the court")
+    page.get_by_role("button", name="Refuse").click()
+    said(page, "The export is refused.")
+    assert page.locator("#approval").is_hidden() and page.locator("#approval-error").is_hidden()
+
+    opened(log_in("operator"), live_server, finished)
+    page.locator("#approval-words", has_text="Not without an order of the court").wait_for()
+    page.get_by_role("button", name="Ask for the export").click()
+    said(page, "The export is asked for. A supervisor of the unit has to approve it.")
+
+    opened(log_in("supervisor"), live_server, finished)
+    page.get_by_text("operator asks for an export").wait_for()
+    evidence_add(finished, second, supervisor)
+    page.get_by_role("button", name="Approve").click()
+    page.locator("#approval-error", has_text="It has to be asked for anew.").wait_for()
+    opened(log_in("operator"), live_server, finished)
+    page.get_by_text("The export needs a supervisor’s approval").wait_for()
+    page.get_by_role("button", name="Ask for the export").click()
+    said(page, "The export is asked for. A supervisor of the unit has to approve it.")
+    opened(log_in("supervisor"), live_server, finished)
+    page.get_by_text("operator asks for an export of 2 pieces").wait_for()
+    page.get_by_role("button", name="Approve").click()
+    said(page, "The export is approved.")
+    opened(log_in("operator"), live_server, finished)
+    page.get_by_text("Approved by supervisor").wait_for()
+    with page.expect_download():
+        page.get_by_role("button", name="Export as a ZIP").click()

@@ -27,14 +27,24 @@ def base(search: Search) -> str:
     return f"/api/v1/searches/{search.pk}/"
 
 
+def approve(asked: Any, search: Search, supervisor: Any) -> None:
+    """A supervisor approves what an operator has just asked for."""
+    assert (asked.status_code, asked.json()["state"]) == (202, "asked")
+    boss = client_of(supervisor)
+    [request] = boss.get(base(search) + "export/").json()["requests"]
+    answer = boss.post(base(search) + "export/decision/", {"request": request["id"], "approved": True})
+    assert answer.status_code == 200 and answer.json()["requests"] == []
+
+
 @pytest.fixture
-def package(found: Search, api: Any, tmp_path: Path, django_capture_on_commit_callbacks: Any) -> Path:
-    """One hit confirmed, another one added, both exported."""
+def package(found: Search, api: Any, supervisor: Any, tmp_path: Path, django_capture_on_commit_callbacks: Any) -> Path:
+    """One hit confirmed, another one added, both exported by the operator after a supervisor has approved."""
     confirmed, added = found.candidates.values_list("crop", flat=True)[:2]
     with django_capture_on_commit_callbacks(execute=True):
         api.post(base(found) + "verdicts/", {"crop": confirmed, "verdict": "confirmed"})
         api.post(base(found) + "evidence/", {"crop": added})
         api.post(base(found) + "evidence/", {"crop": added})
+        approve(api.post(base(found) + "export/"), found, supervisor)
         answer = api.post(base(found) + "export/")
     assert answer["Content-Type"] == "application/zip"
     path = tmp_path / "case.zip"
@@ -58,7 +68,8 @@ def test_the_package_holds_what_a_case_needs(package: Path, found: Search) -> No
     search = json.loads(files["search.json"])
     assert (search["purpose"], search["case"], search["model"]) == ("missing person", "2026-17", "paint")
     lines = [json.loads(line) for line in files["custody.jsonl"].splitlines()]
-    assert [line["action"] for line in lines] == ["search", "verdicts", "keep", "export"], "added once, logged once"
+    actions = [line["action"] for line in lines]
+    assert actions == ["search", "verdicts", "keep", "ask", "approve", "export"], "added once, logged once"
     report = files["report.html"].decode()
     assert "Appearance match, not identification." in report
     assert lines[-1]["digest"] in report and rows[0]["sha256"] in report

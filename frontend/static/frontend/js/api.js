@@ -65,9 +65,10 @@ export function remove(path, body) {
   return call(path, { method: "DELETE", headers });
 }
 
-/** What a POST answers, as a file. */
+/** What a POST answers, as a file; null where it was accepted only, and the file is for later. */
 export async function file(path) {
   const response = await answer(app.dataset.api + path, { method: "POST", headers: { "X-CSRFToken": csrf() } });
+  if (response.status === 202) return null;
   if (response.ok) return response.blob();
   const error = (await response.json().catch(() => null))?.error;
   throw new ApiError(response.status, error?.code ?? "http", error?.message ?? fallback(response.status));

@@ -1,6 +1,7 @@
 // Evidence: hits that are kept for the case, shared by all who work on the search; printed and exported.
 
 import { file, read, remove, send } from "./api.js";
+import * as approval from "./approval.js";
 import { cropOf } from "./crops.js";
 import { fullTime, place } from "./format.js";
 import { gettext, interpolate, ngettext } from "./i18n.js";
@@ -55,7 +56,8 @@ function render() {
   if (!dialog.open) return;
   byId("evidence-list").replaceChildren(...found.map(line));
   show(byId("evidence-none"), !found.length);
-  byId("evidence-export").disabled = !found.length;
+  byId("evidence-export").disabled = !found.length || get("approval")?.state === "asked";
+  byId("evidence-export").textContent = approval.isFree() ? gettext("Export as a ZIP") : gettext("Ask for the export");
   byId("evidence-print").toggleAttribute("aria-disabled", !found.length);
   byId("evidence-print").href = `${app.dataset.pageUrl}${get("search")}/evidence`;
 }
@@ -90,7 +92,10 @@ async function save() {
   const button = byId("evidence-export");
   button.disabled = true;
   try {
-    const url = URL.createObjectURL(await file(`searches/${get("search")}/export/`));
+    const made = await file(`searches/${get("search")}/export/`);
+    await approval.load();
+    if (!made) return announce(gettext("The export is asked for. A supervisor of the unit has to approve it."));
+    const url = URL.createObjectURL(made);
     element("a", { href: url, download: `evidence-${get("search").slice(0, 8)}.zip` }).click();
     setTimeout(() => URL.revokeObjectURL(url), 60_000);
     announce(gettext("The package was made. It is signed, and the log names it."));
@@ -98,6 +103,7 @@ async function save() {
     fault(error.message);
   } finally {
     button.disabled = false;
+    render();
   }
 }
 
@@ -110,5 +116,5 @@ export function start() {
     if (hits !== known) load();
     known = hits;
   });
-  watch("evidence", render);
+  watch(["evidence", "approval"], render);
 }

@@ -1,5 +1,6 @@
 // The search page: starts its parts. Each part owns its elements and watches the store for what it shows.
 
+import * as approval from "./approval.js";
 import * as area from "./area.js";
 import * as boxes from "./boxes.js";
 import * as compare from "./compare.js";
@@ -23,5 +24,5 @@ import * as unitPanel from "./unit_panel.js";
 import * as units from "./units.js";
 import * as verdicts from "./verdicts.js";
 
-for (const part of [boxes, photos, hits, verdicts, evidence, hold, compare, map, taken, path, itinerary, reach, timeline, unitPanel, tabs, keys, guide, query, units, area, scope, run]) part.start();
+for (const part of [boxes, photos, hits, verdicts, evidence, approval, hold, compare, map, taken, path, itinerary, reach, timeline, unitPanel, tabs, keys, guide, query, units, area, scope, run]) part.start();
 document.documentElement.dataset.ready = "true";

@@ -19,6 +19,7 @@ const values = {
   here: null, // index of the stop that is being played
   turned: null, // the hit of which another crop was just asked for
   evidence: [], // [{crop, user, time}]: hits kept for the case
+  approval: null, // {state, time, user, reason, requests}: whether the evidence may be exported
   complaint: "", // why what was just asked for was refused
 };
 const watchers = new Map();
