@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpResponse
+from django.http import FileResponse
 from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
@@ -92,8 +92,8 @@ class ExportView(APIView):
         search = get_search_or_404(request.user, pk)
         if services.evidence_ask(search, request.user):
             return Response(_export_state(request, search), status.HTTP_202_ACCEPTED)
-        response = HttpResponse(services.evidence_export(search, request.user), content_type="application/zip")
-        response["Content-Disposition"] = f'attachment; filename="evidence-{str(search.pk)[:8]}.zip"'
+        name = f"evidence-{str(search.pk)[:8]}.zip"
+        response = FileResponse(services.evidence_export(search, request.user), as_attachment=True, filename=name)
         response["Cache-Control"] = "no-store"
         return response
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import IO
 
 from django.db import transaction
 from django.utils.translation import gettext as _
 
 from citysearch.cases import approving
+from citysearch.cases.contents import search_files
 from citysearch.cases.log import entry_append
 from citysearch.cases.models import Evidence, LogEntry
-from citysearch.cases.package import package_zip
+from citysearch.cases.package import package_write
 from citysearch.cases.queries import Piece, evidence_pieces
 from citysearch.errors import Conflict
 from citysearch.gallery.access import get_crop_or_404
@@ -54,17 +56,19 @@ def evidence_print(search: Search, user: User) -> tuple[list[Piece], LogEntry]:
     return pieces, entry_append(LogEntry.Action.PRINT, search, user, crops=[piece["crop"] for piece in pieces])
 
 
-def evidence_export(search: Search, user: User) -> bytes:
-    """The evidence as one signed ZIP; its own log entry is in it.
+def evidence_export(search: Search, user: User) -> IO[bytes]:
+    """The evidence as one signed ZIP; its own log entry is in it, and is there before the pictures are drawn.
 
     Raises Conflict without any evidence, and NotApproved where a supervisor has not approved exactly this.
     """
     pieces = _pieces(search, user)
     approving.export_check(search, user, _ids(pieces))
+    return package_write(search_files(search, pieces, _exported(search, pieces, user)))
+
+
+def _exported(search: Search, pieces: list[Piece], user: User) -> LogEntry:
     hashes = {str(piece["crop"]): piece["sha256"] for piece in pieces}
-    with transaction.atomic():
-        entry = entry_append(LogEntry.Action.EXPORT, search, user, crops=hashes)
-        return package_zip(search, pieces, entry)
+    return entry_append(LogEntry.Action.EXPORT, search, user, crops=hashes)
 
 
 def evidence_ask(search: Search, user: User) -> bool:

@@ -16,6 +16,8 @@ from django.db import connection
 
 from citysearch.cases.log import log_faults
 from citysearch.cases.models import LogEntry
+from citysearch.cases.package import package_faults
+from citysearch.gallery.files import sha256_of
 from citysearch.searches.models import Search
 from citysearch.searches.tests import cast
 from citysearch.searches.tests.conftest import client_of
@@ -48,7 +50,7 @@ def package(found: Search, api: Any, supervisor: Any, tmp_path: Path, django_cap
         answer = api.post(base(found) + "export/")
     assert answer["Content-Type"] == "application/zip"
     path = tmp_path / "case.zip"
-    path.write_bytes(answer.content)
+    path.write_bytes(b"".join(answer))
     return path
 
 
@@ -73,8 +75,10 @@ def test_the_package_holds_what_a_case_needs(package: Path, found: Search) -> No
     report = files["report.html"].decode()
     assert "Appearance match, not identification." in report
     assert lines[-1]["digest"] in report and rows[0]["sha256"] in report
-    assert files[f"crops/{rows[0]['crop']}.png"]
-    assert "photos/0.png" in files and b"<wpt" in files["trajectory.gpx"]
+    crop = found.candidates.get(crop=rows[0]["crop"]).crop
+    original = f"crops/{crop.pk}.png"
+    assert sha256_of(files[original]) == crop.sha256 and files[original] != files[f"watermarked/{original}"]
+    assert {"photos/0.png", "watermarked/photos/0.png"} <= files.keys() and b"<wpt" in files["trajectory.gpx"]
     call_command("verify_export", package, verbosity=0)
 
 
@@ -93,6 +97,8 @@ def rewritten(path: Path, change: Callable[[Files], Any]) -> None:
         lambda files: files.pop("custody.jsonl"),
         lambda files: files.update({"crops/extra.png": b"x"}),
         lambda files: files.update({"manifest.json": files["manifest.json"].replace(b"report", b"rep0rt")}),
+        lambda files: files.update({one: files[one] + b" " for one in files if one.startswith("watermarked/crops")}),
+        lambda files: files.pop("watermarked/photos/0.png"),
         lambda files: files.pop("manifest.sig"),
         lambda files: files.clear(),
     ],
@@ -101,6 +107,18 @@ def test_a_package_that_was_touched_is_refused(package: Path, change: Callable[[
     rewritten(package, change)
     with pytest.raises(CommandError):
         call_command("verify_export", package, verbosity=0)
+
+
+def test_a_file_that_is_there_twice_or_broken_inside_is_found(package: Path) -> None:
+    with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(package, "a") as opened:
+        opened.writestr("sightings.csv", files_of(package)["sightings.csv"])
+    assert list(package_faults(package)) == ["sightings.csv: there twice"]
+    with zipfile.ZipFile(package) as opened:
+        start = opened.getinfo("report.html").header_offset
+    data = bytearray(package.read_bytes())
+    data[start + 200 : start + 400] = b"\xff" * 200
+    package.write_bytes(data)
+    assert str(package) in list(package_faults(package))[-1]
 
 
 def test_a_package_cut_short_or_signed_elsewhere_is_refused(package: Path, settings: Any, tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import pytest
 from django.utils import timezone
 from PIL import Image
 
-from citysearch.cases.package import package_zip
 from citysearch.searches.models import Search
 from citysearch.searches.paths import local_time
 from citysearch.searches.tests import cast
@@ -54,6 +53,7 @@ def test_the_photo_is_the_first_stop_and_the_rest_of_the_path_starts_from_it(
 def test_it_stays_through_verdicts_another_run_and_the_export(
     start: Any, api: Any, city: Any, operator: Any, gallery: Any, django_capture_on_commit_callbacks: Any
 ) -> None:
+    from citysearch.cases.contents import search_files
     from citysearch.cases.models import LogEntry
     from citysearch.cases.queries import evidence_pieces
 
@@ -67,9 +67,9 @@ def test_it_stays_through_verdicts_another_run_and_the_export(
     again.refresh_from_db()
     assert cameras_of(again)[0] is None
 
-    package = package_zip(search, evidence_pieces(search, operator), LogEntry.objects.latest("id"))
-    assert b"Query photo 1" in _member(package, "trajectory.gpx")
-    assert str(NEAR[0]).encode() in _member(package, "report.html")
+    files = dict(search_files(search, evidence_pieces(search, operator), LogEntry.objects.latest("id")))
+    assert b"Query photo 1" in files["trajectory.gpx"]
+    assert str(NEAR[0]).encode() in files["report.html"]
 
 
 def test_what_excludes_the_photo_is_not_on_the_path_and_when_confirmed_a_conflict(
@@ -104,13 +104,6 @@ def test_what_says_no_place_and_time_is_refused_by_name(start: Any, city: Any, g
     assert answer.status_code == 400
     assert "taken" in answer.json()["error"]["fields"]
     assert not Search.objects.exists()
-
-
-def _member(package: bytes, name: str) -> bytes:
-    import io
-    import zipfile
-
-    return zipfile.ZipFile(io.BytesIO(package)).read(name)
 
 
 @pytest.mark.parametrize(
