@@ -7,7 +7,7 @@ import { gettext, interpolate, ngettext } from "./i18n.js";
 import { keyOf, select } from "./hits.js";
 import { app, byId, calm, element, narrow, show } from "./page.js";
 import { get, watch } from "./store.js";
-import { choose } from "./units.js";
+import { choose, given } from "./units.js";
 
 const L = window.L;
 const WORLD = [[-90, -400], [90, -400], [90, 400], [-90, 400]];
@@ -342,7 +342,8 @@ export function start() {
   watch(["shown", "selected"], badges);
   watch("unit", draw);
   watch("search", () => show(byId("map-hint"), false));
-  draw(get("unit"));
+  // A whole city's cameras are not read for a page that is about to show a part of it.
+  if (!given()) draw(null);
 }
 
 function draw(unit) {

@@ -150,6 +150,9 @@ function tellArea(found) {
   return [element("span", { class: "row" }, element("b", { text: gettext("Drawn area") }), clear), element("small", { text: where })];
 }
 
+/** The unit that the page was opened with: its search's, or that of its address. It is chosen a moment later. */
+export const given = () => byId("unit").value || new URLSearchParams(location.search).get("unit");
+
 export function start() {
   tree.addEventListener("click", onClick);
   tree.addEventListener("keydown", onKey);
@@ -164,9 +167,9 @@ export function start() {
   });
   watch("area", () => tell(get("unit")));
   mark();
-  const given = byId("unit").value || new URLSearchParams(location.search).get("unit");
-  if (given && JSON.parse(byId("area-given").textContent)) unit(given).then((found) => set("unit", found));
-  else if (given) choose(given).catch(() => choose(null));
+  const id = given();
+  if (id && JSON.parse(byId("area-given").textContent)) unit(id).then((found) => set("unit", found)).catch(() => set("unit", null));
+  else if (id) choose(id).catch(() => choose(null));
   else if (app.dataset.state === "empty") chooseOnly();
 }
 
