@@ -19,6 +19,7 @@ from django.utils.translation import pgettext
 from citysearch.cases.approving import searches_asking
 from citysearch.cases.holding import searches_on_hold
 from citysearch.cases.services import evidence_print
+from citysearch.cases.words import reason_words
 from citysearch.demo.queries import sample_photos
 from citysearch.gallery.models import Crop
 from citysearch.gallery.originals import original_address
@@ -199,21 +200,6 @@ def _skipped(coverage: dict[str, Any]) -> dict[str, Any]:
         "skipped_cameras": [line | {"label": reason_words(line["reason"])} for line in lines if "reason" in line],
         "marked_cameras": [line | {"label": reason_words(line["mark"])} for line in lines if "mark" in line],
     }
-
-
-def reason_words(reason: str) -> str:
-    """Why a camera was skipped, or what to know of one that was not, in the reader's language."""
-    words = {
-        "no_permission": _("without your rights"),
-        "no_crops": _("without crops"),
-        "not_indexed": _("not indexed yet"),
-        "other_model": _("indexed by another model version"),
-        "no_crops_in_period": _("without crops in the chosen time"),
-        "partly_indexed": _("searched, but not all of its crops are indexed yet"),
-        "offline": _("searched, though offline now: its newest crops may be missing"),
-        "maintenance": _("searched, though in maintenance now"),
-    }
-    return words.get(reason, reason)
 
 
 def _nothing(search: Search, run: dict[str, Any], user: User) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The files of an exported package: what is known of a search, as people and as programs read it.
 
-report.html, sightings.csv and .json, search.json, trajectory.geojson and .gpx, the original crops and query photos
-byte for byte, watermarked copies of them under the same names, and custody.jsonl (the log's lines on this search).
+report.html and the same for paper as report.pdf, sightings.csv and .json, search.json, trajectory.geojson and .gpx, the
+original crops and query photos byte for byte, watermarked copies of them under the same names, and custody.jsonl (the
+log's lines on this search).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from django.utils.safestring import SafeString, mark_safe
 from citysearch.cases.log import entries_of
 from citysearch.cases.models import LogEntry
 from citysearch.cases.queries import Piece
+from citysearch.cases.report import Report, report_pdf
 from citysearch.cases.watermark import watermark_lines, watermarked
 from citysearch.gallery.files import picture_read, suffix_of
 from citysearch.searches.models import Search
@@ -46,9 +48,15 @@ def evidence_files(search: Search, pieces: Sequence[Piece], entry: LogEntry) -> 
     named = [piece | {"source": f"crops/{piece['crop']}{suffix_of(piece['image'])}"} for piece in pieces]
     photos = [(f"photos/{photo.position}{photo_file(photo).suffix}", photo.image) for photo in search.photos.all()]
     path = trajectory_geojson(search)
-    context = {"search": search_state(search), "pieces": named, "photos": [name for name, _i in photos], "entry": entry}
+    context: dict[str, Any] = {
+        "search": search_state(search),
+        "pieces": named,
+        "photos": [name for name, _i in photos],
+        "entry": entry,
+    }
     shown = [{name: value for name, value in piece.items() if name not in HIDDEN} for piece in named]
     yield "report.html", render_to_string("cases/report.html", context | {"style": _style()}).encode()
+    yield "report.pdf", report_pdf(Report(context["search"], pieces, [image for _n, image in photos], path, entry))
     yield "sightings.json", as_json({"note": CREED, "sightings": shown})
     yield "sightings.csv", _csv(shown)
     yield "trajectory.geojson", as_json(path)

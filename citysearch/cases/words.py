@@ -1,4 +1,4 @@
-"""What a line of the log says, in the reader's words."""
+"""What the log, likelihoods, verdicts and coverage say, in the reader's words."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import json
 import re
 from typing import Any
 
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from citysearch.cases.models import LogEntry
+from citysearch.searches.models import Verdict
 
 DIGEST = re.compile("[0-9a-f]{64}")
 # What the services say was done (citysearch.changes).
@@ -28,6 +30,35 @@ def told(entry: LogEntry) -> str:
     said = [f"{name} {_brief(value)}" for name, value in facts.items() if value not in (None, False)]
     said += [f"{name}: {_brief(before)} → {_brief(after)}" for name, (before, after) in changes.items()]
     return " · ".join([str(done)] * bool(done) + said)
+
+
+def likelihood_words(likelihood: float | None) -> str:
+    """The five words in which every likelihood is said; the same thresholds as static/frontend/js/format.js."""
+    if likelihood is None:
+        return ""
+    words = [(0.9, gettext("very likely")), (0.7, gettext("likely")), (0.3, gettext("possible"))]
+    words.append((0.1, gettext("unlikely")))
+    return next((word for least, word in words if likelihood >= least), gettext("very unlikely"))
+
+
+def verdict_words(verdict: str | None) -> str:
+    """What a person said of a crop; nothing yet is undecided."""
+    return str(Verdict.Value(verdict or Verdict.Value.UNDECIDED).label)
+
+
+def reason_words(reason: str) -> str:
+    """Why a camera was skipped, or what to know of one that was not, in the reader's language."""
+    words = {
+        "no_permission": gettext("without your rights"),
+        "no_crops": gettext("without crops"),
+        "not_indexed": gettext("not indexed yet"),
+        "other_model": gettext("indexed by another model version"),
+        "no_crops_in_period": gettext("without crops in the chosen time"),
+        "partly_indexed": gettext("searched, but not all of its crops are indexed yet"),
+        "offline": gettext("searched, though offline now: its newest crops may be missing"),
+        "maintenance": gettext("searched, though in maintenance now"),
+    }
+    return words.get(reason, reason)
 
 
 def _brief(value: Any) -> str:

@@ -19,9 +19,10 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from citysearch.cases.access import is_auditor
-from citysearch.cases.words import told
+from citysearch.cases.words import likelihood_words, told
 
 register = template.Library()
+register.filter(likelihood_words)
 
 WIDTH, HEIGHT = 240.0, 44.0
 MARGIN = 3.0
@@ -47,15 +48,6 @@ def _symbols() -> dict[str, str]:
     sprite = Path(str(find("frontend/img/icons.svg"))).read_text()
     found = re.findall(r'<symbol id="([^"]+)" (.*?)</symbol>', sprite, re.DOTALL)
     return {name: f'<svg class="icon" aria-hidden="true" {rest}</svg>' for name, rest in found}
-
-
-@register.filter
-def likelihood_words(likelihood: float | None) -> str:
-    """The five words in which every likelihood is said; the same thresholds as static/frontend/js/format.js."""
-    if likelihood is None:
-        return ""
-    words = [(0.9, _("very likely")), (0.7, _("likely")), (0.3, _("possible")), (0.1, _("unlikely"))]
-    return next((word for least, word in words if likelihood >= least), _("very unlikely"))
 
 
 @register.filter

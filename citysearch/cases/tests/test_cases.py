@@ -17,6 +17,7 @@ from django.db import connection
 from citysearch.cases.log import log_faults
 from citysearch.cases.models import LogEntry
 from citysearch.cases.package import package_faults
+from citysearch.cases.tests.papers import pdf_text
 from citysearch.gallery.files import sha256_of
 from citysearch.searches.models import Search
 from citysearch.searches.tests import cast
@@ -75,6 +76,7 @@ def test_the_package_holds_what_a_case_needs(package: Path, found: Search) -> No
     report = files["report.html"].decode()
     assert "Appearance match, not identification." in report
     assert lines[-1]["digest"] in report and rows[0]["sha256"] in report
+    assert files["report.pdf"].startswith(b"%PDF") and f"{rows[0]['sha256']}" in pdf_text(files["report.pdf"])
     crop = found.candidates.get(crop=rows[0]["crop"]).crop
     original = f"crops/{crop.pk}.png"
     assert sha256_of(files[original]) == crop.sha256 and files[original] != files[f"watermarked/{original}"]
@@ -95,6 +97,7 @@ def rewritten(path: Path, change: Callable[[Files], Any]) -> None:
     [
         lambda files: files.update({"sightings.csv": files["sightings.csv"] + b" "}),
         lambda files: files.pop("custody.jsonl"),
+        lambda files: files.pop("report.pdf"),
         lambda files: files.update({"crops/extra.png": b"x"}),
         lambda files: files.update({"manifest.json": files["manifest.json"].replace(b"report", b"rep0rt")}),
         lambda files: files.update({one: files[one] + b" " for one in files if one.startswith("watermarked/crops")}),
