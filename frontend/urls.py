@@ -19,6 +19,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("search/<uuid:pk>/evidence", views.evidence, name="search-report"),
     path("search/<uuid:pk>/again", views.search_again, name="search-again"),
     path("searches/compare", views.compare, name="compare"),
+    path("searches/export", views.case_export, name="searches-export"),
     path("searches/", views.searches, name="searches"),
     path("log/", views.log, name="log"),
     path("basemap.pmtiles", tiles.basemap_tiles, name="basemap-tiles"),

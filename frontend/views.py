@@ -12,6 +12,7 @@ from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import LoginView
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.templatetags.static import static
 from django.urls import reverse
@@ -19,8 +20,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from citysearch.cases.access import is_auditor
+from citysearch.cases.api import case_file_name, package_sent
 from citysearch.cases.models import LogEntry
 from citysearch.cases.queries import log_lines
+from citysearch.cases.services import case_export as evidence_of_case
 from citysearch.errors import Conflict, ServiceError
 from citysearch.searches.models import Search
 from citysearch.searches.services import search_rerun
@@ -130,6 +133,17 @@ def search_again(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The same search once more, over today's gallery and model."""
     try:
         return redirect("search", pk=search_rerun(pages.search_or_404(request.user, pk), request.user).pk)
+    except ServiceError as error:
+        return _searches(request, error.message, error.status)
+
+
+@login_required
+@require_POST
+def case_export(request: HttpRequest) -> HttpResponseBase:
+    """The evidence of a whole case; without any, the list says so."""
+    case = request.POST.get("case", "").strip()
+    try:
+        return package_sent(evidence_of_case(case, request.user), case_file_name(case))
     except ServiceError as error:
         return _searches(request, error.message, error.status)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import IO, Any
 from uuid import UUID
 
 from django.http import FileResponse
 from django.http.response import HttpResponseBase
+from django.utils.text import get_valid_filename
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import status
@@ -17,6 +18,7 @@ from rest_framework.views import APIView
 from citysearch.cases import approving, holding, queries, services
 from citysearch.cases.access import check_supervises
 from citysearch.cases.serializers import (
+    CaseSerializer,
     DecisionSerializer,
     EvidenceGivenSerializer,
     EvidenceSerializer,
@@ -32,6 +34,15 @@ from citysearch.searches.models import Search
 
 SUPERVISORS = OpenApiResponse(NOT_FOUND.response, description="You do not supervise the searched unit.")
 CROP = OpenApiParameter("crop", {"type": "integer", "minimum": 1}, OpenApiParameter.PATH)
+
+
+def package_sent(package: IO[bytes], name: str) -> FileResponse:
+    """The file as a download that nobody keeps on the way."""
+    return FileResponse(package, as_attachment=True, filename=name, headers={"Cache-Control": "no-store"})
+
+
+def case_file_name(case: str) -> str:
+    return get_valid_filename(f"case-{case}.zip")
 
 
 class EvidenceView(APIView):
@@ -92,10 +103,28 @@ class ExportView(APIView):
         search = get_search_or_404(request.user, pk)
         if services.evidence_ask(search, request.user):
             return Response(_export_state(request, search), status.HTTP_202_ACCEPTED)
-        name = f"evidence-{str(search.pk)[:8]}.zip"
-        response = FileResponse(services.evidence_export(search, request.user), as_attachment=True, filename=name)
-        response["Cache-Control"] = "no-store"
-        return response
+        return package_sent(services.evidence_export(search, request.user), f"evidence-{str(search.pk)[:8]}.zip")
+
+
+class CaseExportView(APIView):
+    """The evidence of a whole case as one file."""
+
+    content_negotiation_class = AnyAccept
+
+    @extend_schema(
+        summary="Export the evidence of a whole case as a signed ZIP",
+        description="All searches of the case that you may see and that have evidence, each below "
+        "`searches/<short id>/` as in the export of one; their parameters and coverage in `searches.json`, their log "
+        "lines in `custody.jsonl`. 409 where there is no evidence, or where a supervisor has yet to approve an "
+        "operator's export: he is asked.",
+        request=CaseSerializer,
+        responses={(200, "application/zip"): OpenApiTypes.BINARY, 400: REFUSED, 409: CONFLICT},
+    )
+    def post(self, request: Request) -> HttpResponseBase:
+        given = CaseSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        case = given.validated_data["case"]
+        return package_sent(services.case_export(case, request.user), case_file_name(case))
 
 
 class OriginalView(APIView):

@@ -2,7 +2,8 @@
 
 report.html and the same for paper as report.pdf, sightings.csv and .json, search.json, trajectory.geojson and .gpx, the
 original crops and query photos byte for byte, watermarked copies of them under the same names, and custody.jsonl (the
-log's lines on this search).
+log's lines on this search). Of a case the same for each search below searches/, but one searches.json for them all, and
+one custody.jsonl.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -34,6 +36,7 @@ CREED = "Appearance match, not identification."
 HIDDEN = ("image", "thumbnail")
 
 File = tuple[str, bytes]
+Exported = tuple[Search, Sequence[Piece], LogEntry]
 
 
 def search_files(search: Search, pieces: Sequence[Piece], entry: LogEntry) -> Iterator[File]:
@@ -41,6 +44,25 @@ def search_files(search: Search, pieces: Sequence[Piece], entry: LogEntry) -> It
     yield from evidence_files(search, pieces, entry)
     yield "search.json", as_json({"note": CREED, **search_state(search)})
     yield "custody.jsonl", b"".join(json_line(row) for row in entries_of(search.pk))
+
+
+def case_files(case: str, exported: Sequence[Exported]) -> Iterator[File]:
+    """All files on the searches of a case, each search in a folder of its own, and what they have in common."""
+    folders = [f"searches/{name}" for name in short_names([search for search, _pieces, _entry in exported])]
+    for folder, (search, pieces, entry) in zip(folders, exported, strict=True):
+        for name, data in evidence_files(search, pieces, entry):
+            yield f"{folder}/{name}", data
+    states = [search_state(search) for search, _pieces, _entry in exported]
+    named = [{"folder": folder, **state} for folder, state in zip(folders, states, strict=True)]
+    yield "searches.json", as_json({"note": CREED, "case": case, "searches": named})
+    lines = [line for search, _pieces, _entry in exported for line in entries_of(search.pk)]
+    yield "custody.jsonl", b"".join(map(json_line, sorted(lines, key=itemgetter("time"))))
+
+
+def short_names(searches: Sequence[Search]) -> list[str]:
+    """The beginnings of the searches' ids, or whole ids where two begin alike."""
+    short = [str(search.pk)[:8] for search in searches]
+    return short if len(set(short)) == len(short) else [str(search.pk) for search in searches]
 
 
 def evidence_files(search: Search, pieces: Sequence[Piece], entry: LogEntry) -> Iterator[File]:

@@ -226,7 +226,7 @@ def _facts(facts: Sequence[Fact], taken: float = 0.0) -> Table:
 
 def _beside(image: str, facts: Table) -> Flowable:
     """A picture with its facts on the right, never torn between two pages."""
-    style = [("VALIGN", (0, 0), (-1, -1), "TOP"), ("LEFTPADDING", (0, 0), (-1, -1), 0)]
+    style: list[tuple[Any, ...]] = [("VALIGN", (0, 0), (-1, -1), "TOP"), ("LEFTPADDING", (0, 0), (-1, -1), 0)]
     style += [
         ("RIGHTPADDING", (0, 0), (0, -1), 10),
         ("RIGHTPADDING", (1, 0), (1, -1), 0),

@@ -8,6 +8,10 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 
+class CaseSerializer(serializers.Serializer):
+    case = serializers.CharField(max_length=80, help_text=_("As it was given with its searches."))
+
+
 class EvidenceGivenSerializer(serializers.Serializer):
     crop = serializers.IntegerField(min_value=1, max_value=2**63 - 1)
 

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from citysearch.cases import approving
-from citysearch.cases.contents import search_files
+from citysearch.cases.contents import case_files, search_files, short_names
 from citysearch.cases.log import entry_append
 from citysearch.cases.models import Evidence, LogEntry
 from citysearch.cases.package import package_write
@@ -18,7 +18,7 @@ from citysearch.errors import Conflict
 from citysearch.gallery.access import get_crop_or_404
 from citysearch.gallery.models import Crop
 from citysearch.gallery.originals import original_address
-from citysearch.searches.access import user_pk
+from citysearch.searches.access import searches_of, user_pk
 from citysearch.searches.models import Search
 from citysearch.searches.refusals import SearchRefused
 from units.access import User
@@ -64,6 +64,28 @@ def evidence_export(search: Search, user: User) -> IO[bytes]:
     pieces = _pieces(search, user)
     approving.export_check(search, user, _ids(pieces))
     return package_write(search_files(search, pieces, _exported(search, pieces, user)))
+
+
+def case_export(case: str, user: User) -> IO[bytes]:
+    """The evidence of all searches of a case that the user may see, as one signed ZIP; the log has a line on each.
+
+    Raises Conflict without any evidence, and NotApproved where a supervisor has yet to approve some of it: he is asked.
+    """
+    searches = searches_of(user).select_related("unit", "model_version", "user").filter(case=case)
+    given = [(search, evidence_pieces(search, user)) for search in searches.order_by("created_at", "pk")]
+    found = [(search, pieces) for search, pieces in given if pieces]
+    if not found:
+        raise Conflict(_("No search of this case that you may see has evidence yet. Confirm a hit (Y) or add one (E)."))
+    _approvals_check([(search, _ids(pieces)) for search, pieces in found], user)
+    exported = [(search, pieces, _exported(search, pieces, user)) for search, pieces in found]
+    return package_write(case_files(case, exported))
+
+
+def _approvals_check(wanted: list[tuple[Search, list[int]]], user: User) -> None:
+    waiting = [search for search, crops in wanted if approving.export_ask(search, user, crops)]
+    if waiting:
+        message = _("A supervisor has been asked to approve the export of the case. These searches wait: %(searches)s.")
+        raise approving.NotApproved(message % {"searches": ", ".join(short_names(waiting))})
 
 
 def _exported(search: Search, pieces: list[Piece], user: User) -> LogEntry:

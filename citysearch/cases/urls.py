@@ -3,6 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 
 from citysearch.cases.api import (
+    CaseExportView,
     EvidencePieceView,
     EvidenceView,
     ExportDecisionView,
@@ -12,6 +13,7 @@ from citysearch.cases.api import (
 )
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("cases/export/", CaseExportView.as_view(), name="case-export"),
     path("searches/<uuid:pk>/evidence/", EvidenceView.as_view(), name="search-evidence"),
     path("searches/<uuid:pk>/evidence/<int:crop>/", EvidencePieceView.as_view(), name="search-evidence-piece"),
     path("searches/<uuid:pk>/export/", ExportView.as_view(), name="search-export"),

@@ -134,6 +134,28 @@ def test_evidence_is_kept_by_a_key_seen_by_a_colleague_exported_and_printed(
     assert actions == ["search", "keep", "drop", "keep", "keep", "ask", "approve", "export", "print"]
 
 
+def test_a_case_is_exported_from_my_searches(
+    finished: Any, supervisor: Any, log_in: Any, live_server: Any, tmp_path: Path, screenshot: Any
+) -> None:
+    from django.core.management import call_command
+
+    from citysearch.cases.services import evidence_add
+
+    page = log_in("supervisor")
+    page.goto(f"{live_server.url}/searches/?whose=all")
+    page.get_by_label("Case", exact=True).select_option(finished.case)
+    page.get_by_role("button", name="Filter").click()
+    page.get_by_role("button", name="Export the case").click()
+    page.get_by_role("alert").get_by_text("No search of this case that you may see has evidence yet.").wait_for()
+    assert page.get_by_label("Case", exact=True).input_value() == finished.case
+    evidence_add(finished, finished.candidates.first().crop_id, supervisor)
+    screenshot("case")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export the case").click()
+    download.value.save_as(tmp_path / "case.zip")
+    call_command("verify_export", tmp_path / "case.zip", verbosity=0)
+
+
 def test_a_hit_is_enlarged_to_its_original_and_explained(opened: Any, finished: Any, screenshot: Any) -> None:
     from citysearch.cases.models import LogEntry
     from citysearch.searches.photos import photo_file, photos_folder
