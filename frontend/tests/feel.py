@@ -126,6 +126,7 @@ def large_rows(browser: Any) -> Iterator[tuple[str, str]]:
         # Nobody in the made city looks like the photo: the page shows hits and a path when it is told to.
         begin(page, str(folder / "photo.jpg"), "done")
         page.locator("#floor").fill("0")
+        page.wait_for_timeout(4000)
         frames = page.evaluate(SCROLL)
         page.evaluate("document.getElementById('results-scroll').scrollTop = 0")
         judge(page, "y")
