@@ -220,14 +220,14 @@ def _clocks(cameras: QuerySet[Camera]) -> dict[int, float]:
 
 
 def _ranked(
-    search: Search, rows: GalleryRows, query: NDArray[np.float32], batch_rows: int = BATCH_ROWS
+    search: Search, rows: GalleryRows, query: NDArray[np.float32], batch_rows: int | None = None
 ) -> Ranking | None:
-    """A part's rows in order of distance, batch by batch; None when the search was cancelled on the way."""
+    """A part's rows in order of distance, by batches of BATCH_ROWS or as said; None when the search was cancelled."""
     from reid_engine.ranking import EXHAUSTIVE_ROWS, merge
 
     engine = engine_of(model_of(search))
     among = search.coverage.get("crops")
-    size = batch_rows if len(rows.ids) <= EXHAUSTIVE_ROWS else LARGE_BATCH_ROWS
+    size = (batch_rows or BATCH_ROWS) if len(rows.ids) <= EXHAUSTIVE_ROWS else LARGE_BATCH_ROWS
     done: list[Ranking] = []
     for start in range(0, len(rows.ids), size):
         batch = slice(start, start + size)
