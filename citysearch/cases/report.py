@@ -29,7 +29,7 @@ from reportlab.platypus import Flowable, Image, KeepTogether, Paragraph, SimpleD
 from citysearch.cases.models import LogEntry
 from citysearch.cases.queries import Piece
 from citysearch.cases.templatetags.cases import clock
-from citysearch.cases.words import likelihood_words, reason_words, verdict_words
+from citysearch.cases.words import likelihood_number, likelihood_words, reason_words, verdict_words
 from citysearch.gallery.files import picture_read
 from reid_engine.errors import BadPhoto
 from reid_engine.photo import encode_jpeg, load_crop
@@ -175,7 +175,7 @@ def _photos(report: Report) -> Iterator[Flowable]:
 
 
 def _piece(piece: Piece) -> Flowable:
-    likelihood = f"{likelihood_words(piece['likelihood'])} ({piece['likelihood']:.3f})"
+    likelihood = _likelihood(piece["likelihood"])
     verdict = verdict_words(piece["verdict"]) + (f" ({piece['verdict_by']})" if piece["verdict_by"] else "")
     own = f"{clock(piece['camera_time'])} ({_('offset %(seconds)s s') % {'seconds': piece['clock_offset_s']}})"
     facts: list[Fact] = [
@@ -207,7 +207,7 @@ def _stop(stop: dict[str, Any]) -> list[str]:
         f"{seen['name']} \u2013 {seen['code']}" if seen else _("Query photo %(number)s") % {"number": stop["photo"] + 1}
     )
     times = [clock(stop[end]) for end in ("start", "end")]
-    likelihood = f"{likelihood_words(stop['likelihood'])} ({stop['likelihood']:.3f})" if seen else "\u2013"
+    likelihood = _likelihood(stop["likelihood"]) if seen else "\u2013"
     time = " \u2013 ".join(dict.fromkeys(times))
     return [str(stop["number"]), where, time, likelihood, verdict_words(stop["verdict"]) if seen else "\u2013"]
 
@@ -250,3 +250,7 @@ def _picture(image: str) -> Flowable:
 def _text(text: str, style: ParagraphStyle = TEXT) -> Paragraph:
     marked = NOT_LATIN.sub(lambda run: f'<font name="{CHINESE}">{run[0]}</font>', escape(text))
     return Paragraph(marked, style)
+
+
+def _likelihood(likelihood: float) -> str:
+    return f"{likelihood_words(likelihood)} ({likelihood_number(likelihood)})"

@@ -41,6 +41,11 @@ def likelihood_words(likelihood: float | None) -> str:
     return next((word for least, word in words if likelihood >= least), gettext("very unlikely"))
 
 
+def likelihood_number(likelihood: float) -> str:
+    """Three decimals, never 0 and never 1: a likeness is no proof."""
+    return f"{min(0.999, max(0.001, likelihood)):.3f}"
+
+
 def verdict_words(verdict: str | None) -> str:
     """What a person said of a crop; nothing yet is undecided."""
     return str(Verdict.Value(verdict or Verdict.Value.UNDECIDED).label)

@@ -6,7 +6,10 @@ from datetime import datetime
 
 from django import template
 
+from citysearch.cases.words import likelihood_number
+
 register = template.Library()
+register.filter(likelihood_number)
 
 
 @register.filter

@@ -102,3 +102,9 @@ def test_pictures_are_in_it_small(picture: str, tmp_path: Path) -> None:
     without = len(report_pdf(report_of([piece_of(1, "gone.png")], picture)))
     larger = len(report_pdf(report_of([piece_of(1, "large.png")], picture)))
     assert 20_000 < larger - without < 400_000
+
+
+def test_no_likeness_is_said_to_be_certain(picture: str) -> None:
+    pieces = [piece_of(n, picture) | {"likelihood": likelihood} for n, likelihood in enumerate((0.99999, 0.0), 1)]
+    text = pdf_text(report_pdf(report_of(pieces, picture)))
+    assert "(0.999)" in text and "(0.001)" in text and "(1.000)" not in text and "(0.000)" not in text
