@@ -34,11 +34,12 @@ from citysearch.searches.photos import photos_load
 from citysearch.searches.preview import Scope, crops_in
 from citysearch.searches.states import CLOSED, Stage, State, search_beat, search_move, search_take
 from reid_engine.absence import LOOKED_AT
-from reid_engine.contracts import Hit, Ranking, Sighting
+from reid_engine.contracts import Hit, Place, Ranking, Sighting
 from reid_engine.contracts import Verdict as Said
 from reid_engine.errors import BundleMismatch, EmptyGallery, ReidError
 from reid_engine.sightings import rescore
 from reid_engine.stack import stacked
+from units.geo import RoadGraph
 from units.models import Camera, Unit
 from units.queries import camera_ids, cameras_under
 from units.tree import below
@@ -312,6 +313,16 @@ def search_close(pk: UUID) -> bool:
     if not _closed(search, hits, sightings, time.perf_counter() - started):
         return search_close(pk)
     return newest_verdict(search.pk) > search.scored_verdict
+
+
+def search_foresee(pk: UUID) -> None:
+    """Measure the ways between the cameras of all hits, as the first verdict will need them; they are remembered.
+
+    The path of a search that found nobody for certain looks at few of them, that after a verdict at most.
+    """
+    cameras = Camera.objects.filter(pk__in=Candidate.objects.filter(search=pk).order_by().values("crop__camera"))
+    places = cameras.order_by().values_list("longitude", "latitude")
+    RoadGraph.load().distances([Place(longitude, latitude) for longitude, latitude in places])
 
 
 def _stored_hits(search: Search, limit: int | None) -> tuple[list[Hit], dict[int, Camera]]:

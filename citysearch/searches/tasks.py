@@ -54,6 +54,7 @@ def search_finish(search_id: str) -> None:
     with _said(UUID(search_id)):
         if pipeline.search_close(UUID(search_id)):
             _pass_on(search_rescore, search_id)
+    _foresee(UUID(search_id))
     memory_trim()
 
 
@@ -80,6 +81,14 @@ def explanation_draw(search_id: str, crop_id: int, position: int) -> None:
         explanations.explanation_draw(UUID(search_id), crop_id, position)
     except (ReidError, ServiceError, OSError):
         log.exception("explanation of crop %d in search %s", crop_id, search_id)
+
+
+def _foresee(pk: UUID) -> None:
+    """What the first verdict will need; the search is over, and nothing that fails here is the matter of anybody."""
+    try:
+        pipeline.search_foresee(pk)
+    except Exception:
+        log.exception("the ways of search %s were not measured ahead", pk)
 
 
 def redraw_request(pk: UUID) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from citysearch.searches import pipeline, services
+from citysearch.searches import pipeline, services, tasks
 from citysearch.searches.models import Search, Verdict
 from citysearch.searches.tests import cast
 from citysearch.searches.tests.conftest import client_of
+from units.geo import RoadGraph
 
 pytestmark = pytest.mark.django_db
 
@@ -53,6 +54,29 @@ def test_verdicts_move_the_query_as_the_formula_says(found: Search, judge: Any, 
     stored = dict(found.candidates.values_list("crop_id", "distance"))
     assert stored.keys() == expected.keys()
     assert np.allclose([stored[pk] for pk in expected], list(expected.values()), atol=2e-3)
+
+
+def test_the_first_verdict_finds_the_ways_between_all_cameras_measured(
+    found: Search, judge: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RoadGraph, "_loaded", None)
+    tasks.search_finish.run(str(found.pk))
+    monkeypatch.setattr(RoadGraph, "_measured", lambda *_given: pytest.fail("a verdict waits for this"))
+    judge(found, {"crop": crops_of(found, 1)[0], "verdict": "confirmed"})
+    found.refresh_from_db()
+    assert found.scored_verdict and found.error is None and stops_of(found)
+
+
+def test_what_is_measured_ahead_in_vain_is_no_fault_of_the_search(
+    found: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(pk: Any) -> None:
+        raise OSError("no memory left")
+
+    monkeypatch.setattr(pipeline, "search_foresee", fails)
+    tasks.search_finish.run(str(found.pk))
+    found.refresh_from_db()
+    assert found.state == Search.State.DONE and found.error is None
 
 
 def test_parts_ranked_together_are_ranked_as_one_by_one(found: Search, judge: Any, engine: cast.PaintEngine) -> None:
