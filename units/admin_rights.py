@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from django.contrib import admin, messages
+from django.contrib.admin.options import BaseModelAdmin
 from django.db import models, transaction
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -33,6 +34,19 @@ def administered_paths(request: HttpRequest) -> list[str] | None:
     if "_administered_paths" not in kept:
         kept["_administered_paths"] = granted_paths(request.user, Role.ADMINISTRATOR)
     return cast("list[str] | None", kept["_administered_paths"])
+
+
+class ReadOnly(BaseModelAdmin):
+    """No adding, changing or deleting, for nobody."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
 
 
 class SubtreeAdmin(admin.ModelAdmin):

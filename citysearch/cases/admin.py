@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from citysearch.cases.models import ExportRequest, Hold
-from units.admin_rights import SubtreeAdmin
+from units.admin_rights import ReadOnly, SubtreeAdmin
 
 
-class Decided(SubtreeAdmin):
+class Decided(ReadOnly, SubtreeAdmin):
     """Rows of a search: everything to look at, nothing to change."""
 
     path_field = "search__unit__path"
@@ -24,15 +23,6 @@ class Decided(SubtreeAdmin):
     @admin.display(description=_("unit"))
     def unit(self, row: Any) -> str:
         return str(row.search.unit)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 @admin.register(Hold)

@@ -35,13 +35,14 @@ from citysearch.gallery.work import comparison_work, import_work, refusals_by_re
 from citysearch.research.access import may_activate, may_read
 from citysearch.research.models import ModelVersion
 from units.access import cameras_of
+from units.admin_rights import ReadOnly
 from units.models import Role
 
 ERASE_MAX = 2000
 LINES_SHOWN = 200
 
 
-class ReadOnly:
+class LookedAt(ReadOnly):
     """Administrators look, nobody types: what may change has an action or an API of its own."""
 
     def has_module_permission(self, request: HttpRequest) -> bool:
@@ -50,18 +51,9 @@ class ReadOnly:
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return is_administrator(request.user)
 
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
 
 @admin.register(Crop)
-class CropAdmin(ReadOnly, admin.ModelAdmin):
+class CropAdmin(LookedAt, admin.ModelAdmin):
     list_display = ["thumbnail", "time", "of_camera", "size", "source_name"]
     list_select_related = ["camera"]
     list_per_page = 50
@@ -182,7 +174,7 @@ class UploadForm(forms.Form):
 
 
 @admin.register(GalleryImport)
-class GalleryImportAdmin(ReadOnly, admin.ModelAdmin):
+class GalleryImportAdmin(LookedAt, admin.ModelAdmin):
     """Imports: one is added by uploading a file; its page shows how far it is, and what was refused."""
 
     change_form_template = "admin/gallery/import.html"
@@ -283,7 +275,7 @@ class GalleryImportAdmin(ReadOnly, admin.ModelAdmin):
 
 
 @admin.register(Segment)
-class SegmentAdmin(ReadOnly, admin.ModelAdmin):
+class SegmentAdmin(LookedAt, admin.ModelAdmin):
     list_display = ["camera", "model_version", "rows", "start", "end", "created_at", "path"]
     empty_text = _(
         "No features yet. They are extracted in the background as soon as crops and an active model are there."
@@ -315,7 +307,7 @@ class ComparisonForm(forms.Form):
 
 
 @admin.register(ModelComparison)
-class ModelComparisonAdmin(ReadOnly, admin.ModelAdmin):
+class ModelComparisonAdmin(LookedAt, admin.ModelAdmin):
     """Two versions side by side. Only who may choose the version of all may compare them over the whole gallery."""
 
     change_form_template = "admin/gallery/comparison.html"

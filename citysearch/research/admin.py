@@ -20,10 +20,11 @@ from citysearch.research import access, services
 from citysearch.research.models import ModelVersion
 from citysearch.research.queries import headline, unindexed_crops
 from reid_engine.errors import ReidError
+from units.admin_rights import ReadOnly
 
 
 @admin.register(ModelVersion)
-class ModelVersionAdmin(admin.ModelAdmin):
+class ModelVersionAdmin(ReadOnly, admin.ModelAdmin):
     """Registered by command only; nothing here can be typed over. Lists and pages show how far indexing is."""
 
     change_list_template = "admin/research/versions.html"
@@ -152,15 +153,6 @@ class ModelVersionAdmin(admin.ModelAdmin):
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return access.may_read(request.user)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 def _percent(version: ModelVersion, figure: str) -> str:

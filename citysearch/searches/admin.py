@@ -8,16 +8,15 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.options import BaseModelAdmin
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from citysearch.searches.models import Search, SearchPart, SearchPhoto, Verdict
-from units.admin_rights import SubtreeAdmin, administers
+from units.admin_rights import ReadOnly, SubtreeAdmin, administers
 
 
-class ReadOnly(BaseModelAdmin):
-    """No adding, changing or deleting, for nobody; every field shown is plain text."""
+class Shown(ReadOnly):
+    """Read only, and every field shown is plain text."""
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return self.fields or ()
@@ -25,36 +24,27 @@ class ReadOnly(BaseModelAdmin):
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return administers(request)
 
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-class PhotoInline(ReadOnly, admin.TabularInline):
+class PhotoInline(Shown, admin.TabularInline):
     model = SearchPhoto
     fields = ("position", "sha256", "quality")
     extra = 0
 
 
-class PartInline(ReadOnly, admin.TabularInline):
+class PartInline(Shown, admin.TabularInline):
     model = SearchPart
     fields = ("position", "unit", "done", "cameras", "crops", "exact", "seconds")
     extra = 0
 
 
-class VerdictInline(ReadOnly, admin.TabularInline):
+class VerdictInline(Shown, admin.TabularInline):
     model = Verdict
     fields = ("crop", "value", "user", "created_at")
     extra = 0
 
 
 @admin.register(Search)
-class SearchAdmin(ReadOnly, SubtreeAdmin):
+class SearchAdmin(Shown, SubtreeAdmin):
     list_display = ("case", "purpose", "unit", "user", "state", "stage", "created_at", "finished_at")
     list_filter = ("state", "created_at")
     empty_text = _("Nobody has searched in your units yet.")
