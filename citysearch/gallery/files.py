@@ -1,6 +1,7 @@
-"""Crop pictures on disk: each written whole or not at all, under a name that no other write ever uses.
+"""Crop pictures on disk, each under a name that no other write ever uses.
 
-The order is file, then row: a writer killed in between leaves a file nobody names, which `pictures_sweep` removes.
+The order is file, then row: a row names a whole file. A writer killed before the row leaves a file nobody names,
+perhaps half of one, which `pictures_sweep` removes.
 A name of its own for every write means that an erasure can never take a file that a second import has just named.
 """
 
@@ -25,7 +26,6 @@ from reid_engine.errors import StoreFull
 from reid_engine.photo import encode_jpeg, load_crop
 
 FOLDER = "crops"
-PARTIAL = ".part"
 SWEEP_AGE_S = 3600.0
 THUMBNAIL, THUMBNAIL_QUALITY = (128, 256), 85
 CONTENT_TYPES = {".jpg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
@@ -49,18 +49,15 @@ def picture_write(camera_id: int, data: bytes, sha256: str) -> str:
     Names are text here: of a hundred thousand pictures, Path objects would take as long to make as the files. A camera
     has sixteen folders: with more, most pictures of most cameras would lie alone, and a folder costs more than a file.
     """
-    name = f"{sha256[:40]}-{secrets.token_hex(4)}{suffix_by(data)}"
-    folder = f"{FOLDER}/{camera_id}/{name[0]}"
-    directory = f"{settings.MEDIA_ROOT}/{folder}"
-    partial = f"{directory}/.{name}{PARTIAL}"
-    with disk_full_said(), _nothing_left_of(partial):
+    image = f"{FOLDER}/{camera_id}/{sha256[0]}/{sha256[:40]}-{secrets.token_hex(4)}{suffix_by(data)}"
+    path = f"{settings.MEDIA_ROOT}/{image}"
+    with disk_full_said():
         try:
-            _write_all(partial, data)
+            _write_all(path, data)
         except FileNotFoundError:
-            Path(directory).mkdir(parents=True, exist_ok=True)
-            _write_all(partial, data)
-        os.replace(partial, f"{directory}/{name}")  # noqa: PTH105
-    return f"{folder}/{name}"
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            _write_all(path, data)
+    return image
 
 
 def pictures_flush() -> None:
@@ -148,23 +145,18 @@ def _disk_full() -> DiskFull:
 
 
 def _write_all(path: str, data: bytes) -> None:
+    """A new file with these bytes, or none."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
     try:
         view = memoryview(data)
         while view:
             view = view[os.write(handle, view) :]
-    finally:
-        os.close(handle)
-
-
-@contextmanager
-def _nothing_left_of(partial: str) -> Iterator[None]:
-    try:
-        yield
     except BaseException:
         with suppress(OSError):
-            Path(partial).unlink()
+            Path(path).unlink()
         raise
+    finally:
+        os.close(handle)
 
 
 def _sync_file_system(handle: int) -> None:

@@ -345,10 +345,10 @@ def _reader(path: Path | str, most: int = MAX_BYTES) -> Callable[[], bytes]:
 def _file_read(path: str, most: int) -> bytes:
     """The bytes of a file. It is asked for its length first: to make room for the longest allowed takes longer."""
     try:
-        with open(path, "rb") as file:  # noqa: PTH123
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123
             length = min(os.fstat(file.fileno()).st_size, most)
             data = file.read(length + 1)
-            return data if len(data) <= length else _no_more(data + file.read(most), most)
+            return data if len(data) == length else _no_more(data + io.BufferedReader(file).read(most), most)
     except FileNotFoundError:
         raise Refused("missing", PurePosixPath(path).name) from None
     except OSError as error:

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 import zlib
+from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -250,6 +252,53 @@ def test_a_damaged_picture_is_either_read_or_refused_by_name(data: st.DataObject
         with pytest.raises(BadPhoto) as checked:
             crop_size(bytes(bytes_))
         assert str(checked.value) == str(error)
+
+
+JPEG_FORMS: list[dict[str, object]] = [
+    {},
+    {"subsampling": 0},
+    {"keep_rgb": True},
+    {"progressive": True},
+    {"restart_marker_blocks": 2},
+    {"optimize": True, "quality": 30},
+]
+
+
+def verdict(check: Callable[[bytes], object], data: bytes) -> str:
+    try:
+        check(data)
+    except BadPhoto as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("form", JPEG_FORMS)
+def test_a_jpeg_cut_anywhere_is_judged_as_when_it_is_loaded(form: dict[str, object]) -> None:
+    """The check decodes at an eighth of the size; it must see the end of the codes as loading does."""
+    data = saved(person(33, 61), **form)
+    for end in [*range(0, len(data), 13), *range(len(data) - 30, len(data) + 1)]:
+        assert verdict(crop_size, data[:end]) == verdict(load_crop, data[:end]), end
+
+
+@given(data=st.data(), form=st.sampled_from(JPEG_FORMS))
+@settings(max_examples=150, deadline=None)
+def test_a_damaged_jpeg_is_judged_as_when_it_is_loaded(data: st.DataObject, form: dict[str, object]) -> None:
+    bytes_ = bytearray(saved(person(33, 61), **form))
+    for at in data.draw(st.lists(st.integers(0, len(bytes_) - 1), min_size=1, max_size=4)):
+        bytes_[at] = data.draw(st.integers(0, 255))
+    assert verdict(crop_size, bytes(bytes_)) == verdict(load_crop, bytes(bytes_))
+
+
+def test_a_jpeg_of_any_sampling_is_judged_as_when_it_is_loaded() -> None:
+    """Some ratios of brightness to colour the decoder cannot do; it must be asked for the colours to say so."""
+    bytes_ = bytearray(saved(person(33, 61)))
+    luma = bytes_.index(b"\xff\xc0") + 11  # its sampling; that of the first colour lies three bytes further
+    found = set()
+    for bytes_[luma], bytes_[luma + 3] in product((0x11, 0x12, 0x21, 0x22, 0x31, 0x32, 0x41), repeat=2):
+        loaded = verdict(load_crop, bytes(bytes_))
+        assert verdict(crop_size, bytes(bytes_)) == loaded
+        found.add(loaded)
+    assert len(found) > 1
 
 
 def test_the_web_process_can_check_photos_without_loading_torch() -> None:
