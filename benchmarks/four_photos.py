@@ -13,6 +13,11 @@ from benchmarks.timing import interleaved
 
 PHOTOS = 4
 
+TEXT = """
+One photo waits for memory. Four share a visit, four rows at a time, so that sixteen products and the rows' lengths stay
+in registers, and ask for the beginning of the next rows early; then a thread chooses the rows of each photo.
+"""
+
 
 def measure(quick: bool, rows: int | None = None) -> Figure:
     """The time for four photos as a multiple of the time for one."""
@@ -37,5 +42,6 @@ def measure(quick: bool, rows: int | None = None) -> Figure:
         target=2.0,
         peers={"one at a time": best["by turns"] / best["one"]},
         more_is_better=False,
+        text=TEXT,
         details={"seconds for one": best["one"], "seconds for four": best["four"]},
     )

@@ -199,7 +199,8 @@ def strangeness(queries: NDArray[np.floating], strangers: NDArray[np.float32]) -
     It needs no gallery: it says how common a look is. Strangers are given as `directions`, made once for all queries.
     """
     few = min(NEAREST_STRANGERS, len(strangers))
-    nearest = -np.partition(-(directions(queries) @ strangers.T), few - 1, axis=1)[:, :few]
+    cosines = np.einsum("qd,cd->qc", directions(queries), strangers)  # not by `@`: see Attention.constant
+    nearest = -np.partition(-cosines, few - 1, axis=1)[:, :few]
     return np.asarray(np.sqrt(np.maximum(2 - 2 * nearest, 0)).mean(axis=1), np.float64)
 
 

@@ -3,9 +3,9 @@
 Importing this module raises ImportError where Numba is missing or the processor cannot read half precision; then
 scoring.py uses torch alone. Machine code is kept beside this file, or in the user's cache, for the next start.
 
-Each function walks its rows two at a time, so that every weight that is loaded serves two of them; an odd last row is
-walked twice, so that a row's result never depends on the rows beside it. With D coordinates, `bits` are rows of
-float16 seen as uint16 (or float32 as they are):
+Functions walk their rows two or four at a time, so that every weight that is loaded serves all of them; the last row is
+walked again for missing ones, so that a row's result never depends on the rows beside it. With D coordinates, `bits`
+are rows of float16 seen as uint16 (or float32 as they are):
 
     m = w_abs |g - q| + w_squ (g - q)^2 + w_g g          what is left of f after everything that knows q alone
     sums = (sum a^2 q^2, sum a^2 g^2, sum a^2 (g - q)^2)  from which the distance follows
@@ -26,6 +26,8 @@ from numpy.typing import NDArray
 if platform.machine() in {"x86_64", "AMD64"} and not binding.get_host_cpu_features().get("f16c"):
     raise ImportError("this processor reads no half-precision numbers")
 
+LONG = 1024  # coordinates from which adding up sixteen sums is little
+FOUR = 4  # rows, and vectors, whose sums fit into the registers together
 NARROW = 4  # hidden units whose sums stay in registers; with more, two matrix products pay
 BLOCK_COORDINATES = 1 << 18  # of rows that several queries visit: half of a second-level cache
 LOG2_E = np.float32(np.log2(np.e))
@@ -122,6 +124,22 @@ def _times_power(context: Any, number: Any, moved: Any) -> Any:
         return builder.bitcast(added, ir.FloatType())
 
     return types.float32(types.float32, types.float32), build
+
+
+@instruction
+def _fetch(context: Any, bits: Any, place: Any) -> Any:
+    """Asks memory for the coordinate at that place of the rows, counted through all of them; it may lie behind them."""
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array, index = arguments
+        rows, number = context.make_array(bits)(context, builder, array), ir.IntType(32)
+        address = builder.bitcast(builder.gep(rows.data, [index]), ir.IntType(8).as_pointer())
+        kind = ir.FunctionType(ir.VoidType(), [address.type, number, number, number])
+        fetch = builder.module.declare_intrinsic("llvm.prefetch", [address.type], kind)
+        builder.call(fetch, [address, *(ir.Constant(number, flag) for flag in (0, 3, 1))])  # to read, close by, data
+        return context.get_dummy_value()
+
+    return types.void(bits, types.intp), build
 
 
 @compiled
@@ -244,17 +262,21 @@ def map_sums(bits: Array, query: Array, logits: Array, sigmoid: bool, sums: Arra
 def cosines(bits: Array, directions: Array, found: Array) -> None:
     """Plain cosine of every row with Q unit vectors: bits (n, D), directions (Q, D) -> found (Q, n); 0 for a zero row.
 
-    Two vectors share a visit: their short loop runs far ahead of memory, which one with four does not. The next two
-    find the block of rows in the second-level cache.
+    Four vectors share a visit, or two where rows are short: there adding up sixteen sums costs more than another visit
+    to the block of rows, which is in the second-level cache by then.
     """
     rows, dim = bits.shape
     queries, block = len(directions), max(1, BLOCK_COORDINATES // dim)
     for start in range(0, rows, block):
-        part, here = bits[start : start + block], found[:, start : start + block]
-        for first in range(0, queries - 1, 2):
+        part, here, first = bits[start : start + block], found[:, start : start + block], 0
+        while queries - first > 2 and dim >= LONG:
+            _four_cosines(part, directions[first:], here[first:])
+            first = min(first + FOUR, queries)
+        while queries - first > 1:
             _two_cosines(part, directions[first], directions[first + 1], here[first], here[first + 1])
-        if queries % 2:
-            _one_cosine(part, directions[queries - 1], here[queries - 1])
+            first += 2
+        if queries > first:
+            _one_cosine(part, directions[first], here[first])
 
 
 @compiled
@@ -282,6 +304,44 @@ def _two_cosines(bits: Array, first: Array, second: Array, found_first: Array, f
         scale = _reciprocal_root(square)
         found_first[i] = dot * scale
         found_second[i] = other * scale
+
+
+@compiled
+def _four_cosines(bits: Array, directions: Array, found: Array) -> None:
+    """Three or four vectors, four rows at a time, which fill the registers; the last stands in for a missing one.
+
+    So long a loop does not run ahead of memory by itself: it asks for the beginning of the next rows, from where the
+    processor goes on.
+    """
+    rows, dim = bits.shape
+    last = min(FOUR, len(directions)) - 1
+    for i in range(0, rows, FOUR):
+        j, k, m = min(i + 1, rows - 1), min(i + 2, rows - 1), min(i + 3, rows - 1)
+        for later in range(i + FOUR, i + 2 * FOUR):
+            _fetch(bits, later * dim)
+        w = x = y = z = (ZERO, ZERO, ZERO, ZERO, ZERO)
+        for c in range(dim):
+            four = directions[0, c], directions[1, c], directions[2, c], directions[last, c]
+            w = _five_dots(w, _number(bits[i, c]), four)
+            x = _five_dots(x, _number(bits[j, c]), four)
+            y = _five_dots(y, _number(bits[k, c]), four)
+            z = _five_dots(z, _number(bits[m, c]), four)
+        for row, dots in ((i, w), (j, x), (k, y), (m, z)):
+            scale = _reciprocal_root(dots[4])
+            found[0, row], found[1, row], found[2, row] = dots[0] * scale, dots[1] * scale, dots[2] * scale
+            found[last, row] = dots[3] * scale
+
+
+@compiled
+def _five_dots(sums: Numbers, value: Number, four: Numbers) -> Numbers:
+    """Dot products with four vectors and the row itself, one more coordinate added."""
+    return (
+        sums[0] + value * four[0],
+        sums[1] + value * four[1],
+        sums[2] + value * four[2],
+        sums[3] + value * four[3],
+        sums[4] + value * value,
+    )
 
 
 @compiled

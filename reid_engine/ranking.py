@@ -93,8 +93,8 @@ class Ranker:
     def most_alike_each(self, queries: Vector, features: Features, count: int) -> list[Rows]:
         """The same for several queries (Q, D) in one visit to the rows."""
         size = max(1, COARSE_BYTES // (2 * queries.shape[1]))
-        found = self._of_rows(cosine(queries), features, size)
-        return [_nearest(-each, np.arange(len(each)), count) for each in found.reshape(len(queries), -1)]
+        found = self._of_rows(cosine(queries), features, size).reshape(len(queries), -1)
+        return self.workers.map(lambda each: _nearest(-each, np.arange(len(each)), count), found)
 
     @property
     def _piece(self) -> int:

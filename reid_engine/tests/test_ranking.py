@@ -272,15 +272,28 @@ def test_a_stack_of_many_segments_ranks_as_the_same_rows_in_one(most: int) -> No
     assert np.array_equal(whole.cosine, parts.cosine)
 
 
-@pytest.mark.parametrize("queries", [1, 3, 4, 5, 9])
-def test_several_queries_share_one_scan(queries: int) -> None:
+@pytest.mark.parametrize("dim", [65, 1025])
+@pytest.mark.parametrize("queries", [1, 2, 3, 4, 5, 7, 9])
+def test_several_queries_share_one_scan(queries: int, dim: int) -> None:
     rng = np.random.default_rng(queries)
-    several, features = rng.normal(size=(queries, 65)).astype(np.float32), rng.normal(size=(33, 65)).astype(np.float16)
+    several, features = (
+        rng.normal(size=(queries, dim)).astype(np.float32),
+        rng.normal(size=(33, dim)).astype(np.float16),
+    )
     features[7] = 0
-    each = np.stack([cosine_similarities(query, features) for query in several])
-    assert scoring.cosine(several)(features) == pytest.approx(each, abs=1e-6)
-    found = Ranker(attention_of(65), CALIBRATION).most_alike_each(several, Stack([features[:9], features[9:]], 65), 5)
-    assert [rows.tolist() for rows in found] == [coarse_top(query, features, 5)[0].tolist() for query in several]
+    found = scoring.cosine(several)(features)
+    assert found == pytest.approx(cosines_in_float64(several, features), abs=1e-6)
+    assert np.array_equal(found, np.hstack([scoring.cosine(several)(part) for part in np.split(features, [2, 9, 10])]))
+    ranked = Ranker(attention_of(dim), CALIBRATION).most_alike_each(
+        several, Stack([features[:9], features[9:]], dim), 5
+    )
+    assert [rows.tolist() for rows in ranked] == [coarse_top(query, features, 5)[0].tolist() for query in several]
+
+
+def cosines_in_float64(queries: np.ndarray, features: np.ndarray) -> np.ndarray:
+    rows, wide = features.astype(np.float64), queries.astype(np.float64)
+    lengths = np.linalg.norm(wide, axis=1)[:, None] * np.maximum(np.linalg.norm(rows, axis=1), 1e-12)
+    return np.asarray(wide @ rows.T / lengths)
 
 
 def ranked(query: np.ndarray, features: np.ndarray, ids: np.ndarray, limit: int) -> Ranking:
