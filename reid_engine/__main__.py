@@ -27,7 +27,7 @@ from .options import (
     table_given,
     train_config,
 )
-from .training.config import recipe_path
+from .training.config import recipe_path, stages
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -157,14 +157,15 @@ def _add_engine(command: argparse.ArgumentParser) -> None:
 
 
 def run_train(options: argparse.Namespace) -> None:
-    """Train, say the figures of each validation, and print where the bundle lies."""
-    config = check_paths(train_config(vars(options)))
+    """Train, with what comes first, say the figures of each validation, and print where the bundles lie."""
+    runs = stages(train_config(vars(options)))
     from .training.parallel import is_first
     from .training.run import train
 
-    path = train(config, say_progress)
-    if is_first():
-        print(path)
+    for config in runs:
+        path = train(check_paths(config), say_progress)
+        if is_first():
+            print(path)
 
 
 def say_progress(epoch: int, epochs: int, step: int, steps: int, values: dict[str, float]) -> None:

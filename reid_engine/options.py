@@ -39,6 +39,7 @@ HELP = {
     "backbone": _("the network before diff attention"),
     "strategy": _("train backbone and diff attention together, or the module alone on frozen features"),
     "init": _("weights to start from: a file (.onnx, .pt, .reid), imagenet, or none for random ones"),
+    "after": _("the recipe whose run, if it is not finished, comes first and leaves these weights"),
     "epochs": _("passes over the crops"),
     "height": _("pixels"),
     "width": _("pixels"),
@@ -112,8 +113,9 @@ def train_config(options: dict[str, Any]) -> TrainConfig:
     recipe = options.get("recipe")
     if recipe is None:
         return TrainConfig.from_dict(given)
-    path = Path(recipe) if Path(recipe).suffix == ".json" else training.recipe_path(recipe)
-    return TrainConfig.from_recipe(path, **given)
+    if "init" in given:
+        given.setdefault("after", "")
+    return TrainConfig.from_recipe(training.recipe_path(recipe), **given)
 
 
 def add_ablation_options(parser: argparse.ArgumentParser) -> None:

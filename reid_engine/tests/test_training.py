@@ -19,6 +19,7 @@ from PIL import Image
 from torch import nn
 
 from reid_engine import bundle, data
+from reid_engine.__main__ import EXIT_REFUSED, main
 from reid_engine.errors import BadConfig, BadDataset, TrainingDiverged, TrainingStopped
 from reid_engine.losses.triplet import batch_hard
 from reid_engine.models.build import REGISTRY, build
@@ -503,6 +504,22 @@ def test_options_survive_json_and_overrides_lie_over_a_recipe(tmp_path: Path) ->
     assert TrainConfig.from_recipe(tmp_path / "r.json", epochs=3, lr=None).epochs == 3
     with pytest.raises(BadConfig, match="cannot be read"):
         TrainConfig.from_recipe(tmp_path / "absent.json")
+
+
+def test_a_recipe_that_comes_after_another_trains_that_one_first_and_only_once(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = tmp_path / "first.json", tmp_path / "second.json"
+    start = tiny(pictures, tmp_path / "start", epochs=1, name="start", separate_after=False)
+    after = replace(start, out=str(tmp_path / "end"), name="end", after=str(first), init=f"{tmp_path}/start/joint.pt")
+    for recipe, config in ((first, start), (second, after)):
+        recipe.write_text(json.dumps(config.as_dict()))
+    command = ["train", "--recipe", str(second)]
+    assert main(command) == 0
+    assert capsys.readouterr().out.split() == [f"{tmp_path}/start/start.reid", f"{tmp_path}/end/end.reid"]
+    assert main([*command, "--no-resume"]) == 0
+    assert capsys.readouterr().out.split() == [f"{tmp_path}/end/end.reid"]
+    assert main([*command, "--init", str(tmp_path / "absent.pt")]) == EXIT_REFUSED
 
 
 def test_the_shipped_recipe_is_one_and_another_name_is_refused() -> None:

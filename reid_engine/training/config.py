@@ -45,6 +45,7 @@ PLACES = (
     "out",
     "data",
     "name",
+    "after",
     "resume",
     "device",
     "threads",
@@ -61,7 +62,8 @@ class TrainConfig:
     `data` is the folder of the set, `out` the folder that receives checkpoints, log and bundle. `init` is a file of
     weights (an .onnx extractor, a .pt checkpoint, a .reid bundle), "imagenet" where the backbone has such weights at
     hand, or "" for random ones. `epochs` counts backbone epochs under `joint`; under `separate` the backbone is frozen
-    and `module_epochs` passes are made over the frozen features. `separate_after` adds that second stage to a joint run
+    and `module_epochs` passes are made over the frozen features. `after` names the recipe whose run comes first and
+    leaves the weights of `init`. `separate_after` adds that second stage to a joint run
     and keeps whichever module validates better; each is also tried with its map damped (W2 times `module_damping`: 0
     would be plain distance, 1 the module as trained), for a map learnt from few people tends to say too much.
     The module's rate falls to a tenth at each epoch of `module_steps_at` (the paper: 60 epochs, steps at 20 and 40).
@@ -89,6 +91,7 @@ class TrainConfig:
     strategy: str = "joint"
     backbone: str = "osnet_x0_25"
     init: str = ""
+    after: str = ""
     epochs: int = 40
     height: int = 256
     width: int = 128
@@ -185,8 +188,24 @@ def made_with(options: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
+def stages(config: TrainConfig) -> tuple[TrainConfig, ...]:
+    """The runs to make, this one last: those it comes after are left out as far as they are finished."""
+    if not config.after:
+        return (config,)
+    same = {name: getattr(config, name) for name in ("data", "data_format", "device", "threads", "resume")}
+    first = TrainConfig.from_recipe(recipe_path(config.after), **same)
+    return (config,) if bundle_path(first).is_file() else (*stages(first), config)
+
+
+def bundle_path(config: TrainConfig) -> Path:
+    """Where a run puts its bundle, when it is finished."""
+    return Path(config.out) / f"{config.name}.reid"
+
+
 def recipe_path(name: str, kind: str = "recipes") -> Path:
-    """The file of a shipped recipe, or of choices to compare; raises BadConfig naming the shipped ones."""
+    """A JSON file by its path, or that of a shipped recipe, or of choices to compare; raises BadConfig naming these."""
+    if Path(name).suffix == ".json":
+        return Path(name)
     folder = Path(__file__).parent / kind
     names = sorted(path.stem for path in folder.glob("*.json"))
     require_one_of("recipe", name, names)

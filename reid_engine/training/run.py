@@ -22,7 +22,7 @@ from ..messages import gettext_noop as _
 from ..models.foreign import Unseeing
 from ..models.reid_model import ReidModel
 from . import checkpoint, parallel
-from .config import PLACES, TrainConfig, made_with
+from .config import PLACES, TrainConfig, bundle_path, made_with
 from .cost import Cost
 from .crops import Crops, decode
 from .joint import Learner, Progress, new_learner, train_joint, views_of
@@ -218,11 +218,6 @@ def _own_options(config: TrainConfig, model: ReidModel) -> dict[str, Any]:
     """What the trained model is built with beside its backbone's name."""
     options = config.extra | getattr(model.backbone, "options", {})
     return {"options": options, "diff_attention": model.attention.config}
-
-
-def bundle_path(config: TrainConfig) -> Path:
-    """Where a run puts its bundle."""
-    return Path(config.out) / f"{config.name}.reid"
 
 
 def manifest(

@@ -16,7 +16,7 @@ from citysearch.research.commanding import refusals
 from citysearch.research.services import model_register
 from reid_engine.errors import TrainingStopped
 from reid_engine.options import add_train_options, check_paths, train_config
-from reid_engine.training.config import TrainConfig
+from reid_engine.training.config import TrainConfig, stages
 
 
 class Command(TranslatedCommand):
@@ -33,9 +33,9 @@ class Command(TranslatedCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         with refusals():
-            config = check_paths(train_config(with_folder(options)))
-            path = self._train(config, shown=not options["no_progress"])
-            self.stdout.write(str(path))
+            for config in stages(train_config(with_folder(options))):
+                path = self._train(check_paths(config), shown=not options["no_progress"])
+                self.stdout.write(str(path))
             if options["register"]:
                 self.stdout.write(_("registered %(model)s") % {"model": model_register(path).name})
 
