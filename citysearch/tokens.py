@@ -7,11 +7,14 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from rest_framework.authentication import TokenAuthentication
 from rest_framework.authtoken.models import Token
 from rest_framework.exceptions import AuthenticationFailed
+
+from citysearch.changes import changed
 
 
 class TokenExpired(AuthenticationFailed):
@@ -41,10 +44,13 @@ def token_is_over(token: Token) -> bool:
     return token_expiry(token) <= timezone.now()
 
 
+@transaction.atomic
 def token_issue(user: User) -> Token:
-    """The user's token, or a new one where it is over."""
-    token, _made = Token.objects.get_or_create(user=user)
+    """The user's token, or a new one, which is a line of the log, where there is none or it is over."""
+    token, made = Token.objects.get_or_create(user=user)
     if token_is_over(token):
         token.delete()
-        token = Token.objects.create(user=user)
+        token, made = Token.objects.create(user=user), True
+    if made:
+        changed.send(None, user=user.get_username(), subject="token", details={"did": "add"})
     return token

@@ -9,6 +9,7 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.template.response import TemplateResponse
@@ -18,9 +19,11 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from import_export import fields, resources
 from import_export.admin import ImportExportModelAdmin
+from import_export.results import Result
 from import_export.widgets import ForeignKeyWidget
 from treebeard.admin import TreeAdmin
 
+from citysearch.admin_changes import ToldAdmin
 from citysearch.changes import change_tell
 from citysearch.errors import ServiceError
 from units import services
@@ -293,7 +296,7 @@ class IndicatorResource(UnitDataResource):
         skip_unchanged = True
 
 
-class UnitDataAdmin(SubtreeAdmin, ImportExportModelAdmin):
+class UnitDataAdmin(ToldAdmin, SubtreeAdmin, ImportExportModelAdmin):
     """Data of units, with import and export of tables."""
 
     autocomplete_fields = ["unit"]
@@ -304,6 +307,18 @@ class UnitDataAdmin(SubtreeAdmin, ImportExportModelAdmin):
 
     def has_export_permission(self, request: HttpRequest) -> bool:
         return administers(request)
+
+    def name_of(self, obj: Any) -> str:
+        return f"{obj.unit.code} {obj}"
+
+    def process_import(self, request: HttpRequest, **kwargs: Any) -> Any:
+        """Rows and the line that tells of them, or neither."""
+        with transaction.atomic():
+            return super().process_import(request, **kwargs)
+
+    def process_result(self, result: Result, request: HttpRequest) -> Any:
+        change_tell(self.subject, "import", added=result.totals["new"], changed=result.totals["update"])
+        return super().process_result(result, request)
 
     def get_resource_kwargs(self, request: HttpRequest, *args: Any, **kwargs: Any) -> dict[str, Any]:
         return {**super().get_resource_kwargs(request, *args, **kwargs), "paths": administered_paths(request)}
@@ -316,6 +331,7 @@ class UnitDataAdmin(SubtreeAdmin, ImportExportModelAdmin):
 
 @admin.register(SensorReading)
 class SensorReadingAdmin(UnitDataAdmin):
+    subject = "reading"
     resource_classes = [ReadingResource]
     empty_text = _("No readings yet. Import a table, or send them over the API.")
     list_display = ["unit", "kind", "value", "time"]
@@ -326,6 +342,7 @@ class SensorReadingAdmin(UnitDataAdmin):
 
 @admin.register(Indicator)
 class IndicatorAdmin(UnitDataAdmin):
+    subject = "indicator"
     resource_classes = [IndicatorResource]
     empty_text = _("No government data yet. Add a value, or import a table.")
     list_display = ["unit", "indicator", "value", "unit_of_measure", "year", "source"]
@@ -362,23 +379,18 @@ admin.site.unregister(User)
 
 
 @admin.register(User)
-class PersonAdmin(UserAdmin):
+class PersonAdmin(ToldAdmin, UserAdmin):
     """People. An administrator adds them and changes those who have roles in his units only; nobody is made more."""
 
+    subject = "person"
     list_display = ["username", "first_name", "last_name", "is_active", "is_staff", "roles"]
     list_filter = ["is_active", "is_staff", "memberships__role"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         return people_of(request).prefetch_related("memberships__unit")
 
-    def log_addition(self, request: HttpRequest, obj: User, message: Any) -> Any:
-        change_tell("person", "add", person=obj.get_username())
-        return super().log_addition(request, obj, message)
-
-    def log_change(self, request: HttpRequest, obj: User, message: Any) -> Any:
-        """Fields by name: what stands in them is nobody's business, a password least of all."""
-        change_tell("person", "change", person=obj.get_username(), fields=message)
-        return super().log_change(request, obj, message)
+    def name_of(self, obj: User) -> str:
+        return str(obj.get_username())
 
     @admin.display(description=_("roles"))
     def roles(self, person: Any) -> str:

@@ -23,7 +23,7 @@ from citysearch.research import services as model_services
 from citysearch.searches.models import Search
 from citysearch.searches.tests import cast
 from units import services, tree
-from units.models import Camera, Membership, Role, Unit
+from units.models import Camera, Indicator, Membership, Role, Unit
 
 pytestmark = pytest.mark.django_db
 
@@ -62,7 +62,9 @@ def test_page_api_and_command_line_leave_the_same_line_with_who_it_was(
     assert api.patch(f"/api/v1/cameras/{cameras[0].pk}/", {"clock_offset_s": 3}).status_code == 200, "nothing new"
     (tmp_path / "c.csv").write_text("code,name,longitude,latitude,free_code\ncam-9,Quay,120.03,30.005,1\n")
     call_command("import_cameras", tmp_path / "c.csv", stdout=io.StringIO())
-    [unit, camera, imported] = LogEntry.objects.all()
+    [unit, made, camera, imported] = LogEntry.objects.all()
+    assert (made.user, made.action, made.details) == ("administrator", "token", {"did": "add"})
+    assert token not in json.dumps(made.details)
     assert (unit.user, unit.details) == (
         "administrator",
         {
@@ -105,6 +107,32 @@ def test_roles_people_and_cameras_come_and_go_in_the_log(
     ]
     text = json.dumps(list(LogEntry.objects.values_list("details", flat=True)))
     assert "Ada" not in text and "word of mine" not in text and "First name" in text
+
+
+def test_government_data_readings_tokens_and_groups_come_and_go_in_the_log(
+    city: Unit, desk: Client, admin_client: Client, operator: Any
+) -> None:
+    value = {"unit": city.pk, "indicator": "population", "value": 9, "year": 2025, "source": "census"}
+    desk.post(reverse("admin:units_indicator_add"), value)
+    row = Indicator.objects.get()
+    desk.post(reverse("admin:units_indicator_change", args=[row.pk]), value | {"value": 4711})
+    desk.post(reverse("admin:units_indicator_delete", args=[row.pk]), {"post": "yes"})
+    table = SimpleUploadedFile("r.csv", b"unit,kind,time,value\n330100,footfall,2026-03-01 08:00:00,4\n")
+    looked = desk.post(
+        reverse("admin:units_sensorreading_import"), {"import_file": table, "format": "0", "resource": "0"}
+    )
+    confirmed = looked.context["confirm_form"].initial
+    desk.post(reverse("admin:units_sensorreading_process_import"), confirmed)
+    admin_client.post(reverse("admin:authtoken_tokenproxy_add"), {"user": operator.pk})
+    admin_client.post(reverse("admin:auth_group_add"), {"name": "Night shift"})
+    assert [line[1:] for line in told()] == [
+        ("indicator", "add"), ("indicator", "change"), ("indicator", "delete"), ("reading", "import"),
+        ("token", "add"), ("group", "add"),
+    ]  # fmt: skip
+    details = list(LogEntry.objects.order_by("id").values_list("details", flat=True))
+    assert details[2] == {"did": "delete", "indicator": ["330100 population 2025"], "count": 1}
+    assert details[3] == {"did": "import", "added": 1, "changed": 0}
+    assert details[4] == {"did": "add", "token": "operator"} and "4711" not in json.dumps(details)
 
 
 def test_erasures_imports_and_models_are_told_and_the_chain_holds_them_beside_searches(
