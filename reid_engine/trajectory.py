@@ -197,28 +197,32 @@ def _graph(nodes: Sequence[Sighting], measured: GroundDistances, eta: float, v_m
     hops = _Hops(start, end, slack, radius, apart, point)
     always = np.ones(len(nodes), dtype=np.bool_)
     mandatory = np.array([node.verdict == "confirmed" for node in nodes])
-    gain, near = _gains(hops, eta, v_max)
-    row = np.cumsum(np.arange(len(nodes)) - near) - (np.arange(len(nodes)) - near)
+    near = _nearest(hops, eta, v_max)
+    length = np.arange(len(nodes)) - near
+    row = np.cumsum(length) - length
+    gain = _gains(hops, near, row, eta, v_max)
     least, first = -eta * GAIN_LIMIT, np.zeros_like(near)
     return _Graph(nodes, _weights(nodes), mandatory, hops, gain, least, row, near, first, always, always)
 
 
-def _gains(hops: _Hops, eta: float, v_max: float) -> tuple[Floats, Numbers]:
-    """The `gain` and `near` of the graph, some rows at a time, so that they stay in the cache on the way.
+def _nearest(hops: _Hops, eta: float, v_max: float) -> Numbers:
+    """The `near` of the graph, the same for some rows: what ended so long before that the gain is the least there is,
+    however far away, needs no look."""
+    settled, latest_end = _settled(float(hops.apart.max()), eta, v_max), np.maximum.accumulate(hops.end)
+    firsts = np.arange(len(hops.start)) // ROWS_AT_ONCE * ROWS_AT_ONCE
+    return np.minimum(np.searchsorted(latest_end, hops.start[firsts] - settled, "right"), firsts)
 
-    What ended so long ago that the gain is the least there is, however far away, needs no look.
-    """
-    count, settled = len(hops.start), _settled(float(hops.apart.max()), eta, v_max)
-    latest_end = np.maximum.accumulate(hops.end)
-    gains = [np.empty(0)]
-    nearest = np.zeros(count, dtype=np.intp)
+
+def _gains(hops: _Hops, near: Numbers, row: Numbers, eta: float, v_max: float) -> Floats:
+    """The `gain` of the graph, some rows at a time, so that they stay in the cache on the way."""
+    count = len(near)
+    gain = np.empty(int((np.arange(count) - near).sum()))
     for first in range(0, count, ROWS_AT_ONCE):
-        last = min(first + ROWS_AT_ONCE, count)
-        near = min(int(np.searchsorted(latest_end, hops.start[first] - settled, "right")), first)
-        rows = _gains_between(hops, slice(near, last), slice(first, last), eta, v_max)
-        gains += [row[: first - near + n] for n, row in enumerate(rows)]  # up to the diagonal
-        nearest[first:last] = near
-    return np.concatenate(gains), nearest
+        after = slice(first, min(first + ROWS_AT_ONCE, count))
+        rows = _gains_between(hops, slice(near[first], after.stop), after, eta, v_max)
+        for j, found in enumerate(rows, first):
+            gain[row[j] : row[j] + j - near[j]] = found[: j - near[j]]  # up to the diagonal
+    return gain
 
 
 def _gains_between(hops: _Hops, before: slice, after: slice, eta: float, v_max: float) -> Floats:
