@@ -32,7 +32,7 @@ def measure(quick: bool, rows: int | None = None) -> Figure:
             "A worker of a CPU searches without torch, which took 268 MB more. Added up library by library: "
             "interpreter and numpy 13 MB, Django and the apps 82, Numba 18, onnxruntime with the network 15, the "
             "bundle 3, the onnx package 3, compiled kernels, threads and their buffers 41; the rest are the rows' ids, "
-            "times and scores and the path of a search. Two threads that embed 64 crops keep 123 more. An explanation "
+            "times and scores and the path of a search. Two threads that embed crops keep some 30 more. An explanation "
             "of a hit loads torch, which then stays."
         ),
         details=found,
