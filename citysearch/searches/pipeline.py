@@ -325,6 +325,13 @@ def search_foresee(pk: UUID) -> None:
     RoadGraph.load().distances([Place(longitude, latitude) for longitude, latitude in places])
 
 
+def latest_foresee() -> None:
+    """The same for the search that ended last: whoever looks at it goes on after the worker has started again."""
+    latest = Search.objects.filter(state=State.DONE).order_by("-finished_at").values_list("pk", flat=True).first()
+    if latest is not None:
+        search_foresee(latest)
+
+
 def _stored_hits(search: Search, limit: int | None) -> tuple[list[Hit], dict[int, Camera]]:
     """The nearest `limit` candidates (None: all) of all finished parts, and their cameras."""
     columns = ("crop_id", "crop__camera_id", "crop__captured_at", "distance", "likelihood")

@@ -1,5 +1,5 @@
-"""What a worker does for the searches beside its tasks: take up lost ones every few seconds, and load the model before
-it is asked. A lost search is claimed by a filtered update."""
+"""What a worker does for the searches beside its tasks: take up lost ones every few seconds, and load the model, and
+what the next verdict needs, before it is asked. A lost search is claimed by a filtered update."""
 
 from __future__ import annotations
 
@@ -23,16 +23,19 @@ def warm_start(sender: Any = None, **_kwargs: Any) -> None:
 
 
 def engine_warm() -> None:
-    """Load the active model, so that the first search need not wait for it. What fails here is said by the search."""
+    """Load the active model, so that the first search need not wait for it, and measure the latest search's ways, so
+    that its next verdict need not. What fails here is said by the search."""
     from citysearch.engine import engine_of
     from citysearch.research.queries import active_model
+    from citysearch.searches.pipeline import latest_foresee
 
     try:
         version = active_model()
         if version is not None:
             engine_of(version)
+            latest_foresee()
     except Exception:
-        log.exception("the active model could not be loaded")
+        log.exception("what the next search or verdict needs could not be loaded")
     finally:
         connections.close_all()
 

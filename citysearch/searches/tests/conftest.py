@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -89,3 +90,14 @@ def queued(operator: Any, city: Any, gallery: Any) -> Any:
     from citysearch.searches import services
 
     return services.search_start(operator, city, [cast.photo_of(1)], "purpose", "case")
+
+
+@pytest.fixture
+def own_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread closes its connections; in a test that thread is the test's own."""
+    from citysearch import watch as common
+    from citysearch.searches import watch
+
+    for module in (watch, common):
+        monkeypatch.setattr(module, "connections", SimpleNamespace(close_all=lambda: None))
+    monkeypatch.setattr(common, "close_old_connections", lambda: None)

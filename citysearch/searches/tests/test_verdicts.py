@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from citysearch.searches import pipeline, services, tasks
+from citysearch.searches import pipeline, services, tasks, watch
 from citysearch.searches.models import Search, Verdict
 from citysearch.searches.tests import cast
 from citysearch.searches.tests.conftest import client_of
@@ -61,6 +61,17 @@ def test_the_first_verdict_finds_the_ways_between_all_cameras_measured(
 ) -> None:
     monkeypatch.setattr(RoadGraph, "_loaded", None)
     tasks.search_finish.run(str(found.pk))
+    monkeypatch.setattr(RoadGraph, "_measured", lambda *_given: pytest.fail("a verdict waits for this"))
+    judge(found, {"crop": crops_of(found, 1)[0], "verdict": "confirmed"})
+    found.refresh_from_db()
+    assert found.scored_verdict and found.error is None and stops_of(found)
+
+
+def test_a_worker_that_starts_again_measures_the_ways_of_the_latest_search(
+    own_connections: None, found: Search, judge: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RoadGraph, "_loaded", None)
+    watch.engine_warm()
     monkeypatch.setattr(RoadGraph, "_measured", lambda *_given: pytest.fail("a verdict waits for this"))
     judge(found, {"crop": crops_of(found, 1)[0], "verdict": "confirmed"})
     found.refresh_from_db()

@@ -32,14 +32,6 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return started
 
 
-@pytest.fixture
-def own_connections(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thread closes its connections; in a test that thread is the test's own."""
-    for module in (watch, common):
-        monkeypatch.setattr(module, "connections", SimpleNamespace(close_all=lambda: None))
-    monkeypatch.setattr(common, "close_old_connections", lambda: None)
-
-
 class Consumer:
     """As much of a celery worker as says which queues it serves."""
 
