@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import multiprocessing
 import os
+import resource
 import secrets
 import shutil
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from time import perf_counter
@@ -18,7 +21,6 @@ from benchmarks import galleries
 from benchmarks.city import DAY, TINY, Size, city_folder, inside_city
 from benchmarks.figure import Figure, either
 from benchmarks.timing import resident_bytes
-from reid_engine.workers import Workers
 
 if TYPE_CHECKING:
     from citysearch.gallery.models import GalleryImport
@@ -46,16 +48,17 @@ def measure(quick: bool, rows: int | None = None) -> Figure:
         found.pop("ours"),
         peers={"copying the same files, unread and unchecked, flushed": found.pop("copy")},
         ceiling=found.pop("ceiling"),
-        ceiling_is="decoding each picture once on all cores, and nothing else",
+        ceiling_is="reading and checking each picture once, a process a core, and nothing else",
         text=(
             f"A CSV manifest of JPEG files of {size.cameras} cameras and an .npy of their features. Every picture is "
-            "read, hashed, fully decoded as a check, written under a name of its own and committed 1,024 at a time with"
-            " its row; features go from the mapped file into segments. Threads check and write the pictures of a batch "
-            "while the one before is committed, so what limits the import is the check, which uses all cores, and what "
-            "the interpreter does beside it, a thread at a time: lines of the manifest, names, rows. Its own memory "
-            "grows by what is kept of each line of the manifest (0.7 kB), read before the first picture, not by "
-            "pictures. Nothing is deleted before the import: a file system without a journal makes files more slowly "
-            "for minutes after that."
+            "read, hashed, fully decoded as a check (a JPEG at an eighth of its size: all of its codes, few of its "
+            "pixels), written under a name of its own and committed 1,024 at a time with its row; features go from the "
+            "mapped file into segments. Helpers, a process a core, check and write the pictures of a batch while the "
+            "one before is committed, for threads of one interpreter would wait for each other at every file. What "
+            "limits the import is what helpers and the import itself have to compute on the same cores, and in the end "
+            "the last segments, which are flushed one by one. The memory is that of the import and its helpers; it "
+            "grows by the text of the manifest, read before the first picture, and not by pictures. Nothing is deleted "
+            "before the import: a file system without a journal makes files more slowly for minutes after that."
         ),
         details=found,
     )
@@ -71,11 +74,12 @@ def inside(size: Size, count: int) -> dict[str, float]:
     assert version is not None
     total = _source(folder, count, size, version.dim)
     copy, before = _copied(folder, count), _decoded(folder, count)
-    own, seconds = [resident_bytes()["RssAnon"]], []
+    own, seconds, computed = [resident_bytes()["RssAnon"]], [], [_computed()]
     for added in (count, 0):
         start = perf_counter()
         row = _imported(folder, version, own)
         seconds.append(perf_counter() - start)
+        computed.append(_computed())
         assert (row.added, row.known) == (added, count - added), row.message
     after = _decoded(folder, count)
     shutil.rmtree(folder)
@@ -86,6 +90,8 @@ def inside(size: Size, count: int) -> dict[str, float]:
         "copy": copy,
         "megabytes of pictures and features a second": total / seconds[0] / 1e6,
         "seconds of the same import again, which stores nothing": seconds[1],
+        "microseconds of computing a crop, in the import itself": (computed[1][0] - computed[0][0]) / count * 1e6,
+        "microseconds of computing a crop, in its helpers": (computed[1][1] - computed[0][1]) / count * 1e6,
         "megabytes of its own memory before the import": own[0] / 1e6,
         "megabytes of its own memory after a quarter of the first import": own[half] / 1e6,
         "megabytes of its own memory at most": max(own) / 1e6,
@@ -102,27 +108,46 @@ def _copied(folder: Path, count: int) -> float:
 
 
 def _decoded(folder: Path, count: int) -> float:
-    """Pictures a second that are read and checked as the import checks them, on all cores."""
-    from reid_engine.photo import crop_size
-
+    """Pictures a second that are read and checked as the import checks them, by a process a core."""
     names = [f"{folder}/crops/{number}.jpg" for number in range(min(count, DECODED))]
     pieces = [names[start : start + PIECE] for start in range(0, len(names), PIECE)]
-    workers = Workers()
-    start = perf_counter()
-    workers.map(lambda piece: [crop_size(Path(name).read_bytes()) for name in piece], pieces)
-    return len(names) / (perf_counter() - start)
+    cores = len(os.sched_getaffinity(0))
+    with ProcessPoolExecutor(cores, multiprocessing.get_context("spawn")) as pool:
+        list(pool.map(_checked, [names[:PIECE]] * 4 * cores))  # they are started now
+        start = perf_counter()
+        list(pool.map(_checked, pieces))
+        return len(names) / (perf_counter() - start)
+
+
+def _checked(names: list[str]) -> None:
+    from reid_engine.photo import crop_size
+
+    for name in names:
+        crop_size(Path(name).read_bytes())
 
 
 def _imported(folder: Path, version: ModelVersion, own: list[int]) -> GalleryImport:
-    """The finished import; its memory after each batch is added to `own`."""
+    """The finished import; its memory after each batch, that of its helpers included, is added to `own`."""
     from citysearch.gallery import services
     from citysearch.gallery.featured import FeatureFile
 
     def watched(_done: int, _total: int) -> None:
-        own.append(resident_bytes()["RssAnon"])
+        own.append(sum(resident_bytes(pid)["RssAnon"] for pid in ("self", *_helpers())))
 
     features = FeatureFile(folder / "features.npy", version)
     return services.crops_import(folder / "manifest.csv", "manifest", features=features, progress=watched)
+
+
+def _helpers() -> list[str]:
+    """The process ids of the import's helpers."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    return [pid for pid in children if b"reid_engine.helper" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def _computed() -> tuple[float, float]:
+    """Seconds that the cores worked for this process so far, and for those that it started and saw ending."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return used[0].ru_utime + used[0].ru_stime, used[1].ru_utime + used[1].ru_stime
 
 
 def _source(folder: Path, count: int, size: Size, dim: int) -> int:

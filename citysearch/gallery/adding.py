@@ -7,6 +7,7 @@ import os
 from collections import Counter, deque
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from django.utils.translation import gettext as _
 
 from citysearch.gallery import files
 from citysearch.gallery.counting import counts_add
+from citysearch.gallery.helpers import Helpers
 from citysearch.gallery.models import Crop, GalleryImport, ImportLine
 from citysearch.gallery.moments import aware
 from citysearch.gallery.reasons import REASONS, Refused
@@ -28,13 +30,15 @@ log = logging.getLogger(__name__)
 
 BATCH = 1024
 BATCH_BYTES = 64 * 1024 * 1024
-THREADS = len(os.sched_getaffinity(0))
-PIECE = 32  # pictures that a thread checks and writes before it looks for more
+THREADS = min(8, len(os.sched_getaffinity(0)))  # more only wait for the lines and rows
+PIECE = 128  # pictures at most that a thread, or a helper, checks and writes before it looks for more
 SIDE_MAX = 20_000
 MESSAGE_MAX = 2000
 PERSON_MAX = 2**31 - 1
 # Nearer to the ends of what a datetime holds, a clock offset or a time zone would lead beyond them.
 YEARS = (1900, 2200)
+
+STORED = "camera_id, sha256, id, image, gallery_import_id"  # the columns of a Key and of what is Stored under it
 
 Key = tuple[int, str]
 
@@ -132,10 +136,10 @@ def added(
     kept; what a batch that was not committed has written is removed, also when the caller takes no more.
     """
     begun: deque[Batch] = deque()
-    with ThreadPoolExecutor(THREADS, "pictures") as pool:
+    with closing(Helpers(THREADS, SIDE_MAX)) as helpers, ThreadPoolExecutor(THREADS, "pictures") as pool:
         try:
             for some in batches(arrivals):
-                begun.append(Batch(some, row))
+                begun.append(Batch(some, row, helpers))
                 begun[-1].begin(pool)
                 if len(begun) > 1:
                     yield _committed(begun)
@@ -155,8 +159,8 @@ def _committed(begun: deque[Batch]) -> tuple[list[Arrival], list[Outcome]]:
 class Batch:
     """Some arrivals. `begin` has their pictures checked and written, `commit` adds the rows, `drop` takes all back."""
 
-    def __init__(self, arrivals: list[Arrival], row: GalleryImport | None) -> None:
-        self.arrivals, self.row = arrivals, row
+    def __init__(self, arrivals: list[Arrival], row: GalleryImport | None, helpers: Helpers) -> None:
+        self.arrivals, self.row, self.helpers = arrivals, row, helpers
         self.keys = [_key_of(arrival) for arrival in arrivals]
         self.known: dict[Key, Stored] = {}
         self.drafts: dict[Key, Draft] = {}
@@ -170,9 +174,11 @@ class Batch:
         for key, arrival in zip(self.keys, self.arrivals, strict=True):
             if key is not None and key not in self.known and not isinstance(arrival, Outcome):
                 new.setdefault(key, arrival[1])
+        self.helpers.expect(len(new))
         items, language, zone = list(new.items()), translation.get_language(), timezone.get_current_timezone()
-        for start in range(0, len(items), PIECE):
-            piece = pool.submit(self._write_pictures, items[start : start + PIECE], language, zone)
+        size = min(PIECE, 1 + len(items) // THREADS)
+        for start in range(0, len(items), size):
+            piece = pool.submit(self._write_pictures, items[start : start + size], language, zone)
             self._pieces.append(piece)
 
     def commit(self) -> list[Outcome]:
@@ -194,17 +200,32 @@ class Batch:
     def _write_pictures(self, items: Sequence[tuple[Key, CropItem]], language: str | None, zone: tzinfo) -> None:
         """What a thread does: in the language and time zone of whoever adds, of which it knows nothing by itself."""
         with translation.override(language), timezone.override(zone):
-            for key, item in items:
+            for key, item in self._left_by_helpers(items):
                 try:
-                    self.drafts[key] = _draft(key, item, self.row)
+                    self.drafts[key] = _written(key, item, self.row)
                 except Refused as error:
                     self.broken[key] = error
+
+    def _left_by_helpers(self, items: Sequence[tuple[Key, CropItem]]) -> list[tuple[Key, CropItem]]:
+        """Have helpers write pictures. Those that they did not, for whatever reason, are left: whoever tries finds it.
+
+        Nothing is raised between the writing and the noting of what was written.
+        """
+        fit = [(key, item) for key, item in items if _misfit(item) is None]
+        images = [files.picture_name(*key, item.data) for key, item in fit]
+        sizes = self.helpers.written([(image, item.data) for image, (_key, item) in zip(images, fit, strict=True)])
+        for (key, item), image, size in zip(fit, images, sizes, strict=True):
+            if size is not None:
+                self.drafts[key] = _draft(key, item, self.row, image, size)
+        return [(key, item) for key, item in items if key not in self.drafts]
 
     def _commit(self) -> list[Outcome]:
         """The rows, and the import's counts and lines that speak of them, in one transaction."""
         with transaction.atomic():
-            _rows_add([self.drafts[key] for key in dict.fromkeys(self.keys) if key in self.drafts])
-            stored = self.known | _stored(self.drafts.keys())
+            stored = self.known | _rows_add(
+                [self.drafts[key] for key in dict.fromkeys(self.keys) if key in self.drafts]
+            )
+            stored |= _stored(self.drafts.keys() - stored.keys())
             outcomes = list(self._outcomes(stored))
             lost = {key for key, draft in self.drafts.items() if key in stored and stored[key].image != draft.image}
             counts_add(self.drafts[key] for key in self.drafts.keys() & stored.keys() - lost)
@@ -242,17 +263,22 @@ def _key_of(arrival: Arrival) -> Key | None:
     return None if isinstance(arrival, Outcome) else (arrival[0].pk, files.sha256_of(arrival[1].data))
 
 
-def _draft(key: Key, item: CropItem, row: GalleryImport | None) -> Draft:
+def _written(key: Key, item: CropItem, row: GalleryImport | None) -> Draft:
     """A crop whose picture is checked and written, not yet committed. Raises Refused, DiskFull."""
-    width, height = checked_size(item)
+    size, image = checked_size(item), files.picture_name(*key, item.data)
+    files.picture_write(image, item.data)
+    return _draft(key, item, row, image, size)
+
+
+def _draft(key: Key, item: CropItem, row: GalleryImport | None, image: str, size: tuple[int, int]) -> Draft:
     return Draft(
         camera_id=key[0],
         sha256=key[1],
-        image=files.picture_write(key[0], item.data, key[1]),
+        image=image,
         source_name=clean_text(item.source_name, 300),
         captured_at=aware(item.captured_at),
-        width=width,
-        height=height,
+        width=size[0],
+        height=size[1],
         person_id=item.person_id,
         gallery_import_id=row.pk if row else None,
     )
@@ -266,34 +292,48 @@ def checked_size(item: CropItem) -> tuple[int, int]:
         raise Refused(str(error.data["reason"]), str(error)) from error
     if max(size) > SIDE_MAX:
         raise Refused("too_large", _("A side of %(side)d pixels.") % {"side": max(size)})
-    if not YEARS[0] <= item.captured_at.year <= YEARS[1]:
-        raise Refused("bad_time", item.captured_at.isoformat())
-    if item.person_id is not None and abs(item.person_id) > PERSON_MAX:
-        raise Refused("bad_person", item.person_id)
+    if misfit := _misfit(item):
+        raise misfit
     return size
 
 
-def _rows_add(drafts: Sequence[Draft]) -> None:
-    """Store rows as they are, but none that is there: as objects of the model they take five times as long."""
+def _misfit(item: CropItem) -> Refused | None:
+    """Why the time or the person cannot be stored, if so."""
+    if not YEARS[0] <= item.captured_at.year <= YEARS[1]:
+        return Refused("bad_time", item.captured_at.isoformat())
+    if item.person_id is not None and abs(item.person_id) > PERSON_MAX:
+        return Refused("bad_person", item.person_id)
+    return None
+
+
+def _rows_add(drafts: Sequence[Draft]) -> dict[Key, Stored]:
+    """Store rows as they are, but none that is there; returns the new ones. As objects they take five times as long."""
+    if not drafts:
+        return {}
     table, columns = connection.ops.quote_name(Crop._meta.db_table), ", ".join(Draft._fields)
     marks, moment_of = ", ".join(["%s"] * len(Draft._fields)), connection.ops.adapt_datetimefield_value
-    rows = [(moment_of(draft.captured_at), *draft[1:]) for draft in drafts]
+    rows = ", ".join([f"({marks})"] * len(drafts))
+    values = [value for draft in drafts for value in (moment_of(draft.captured_at), *draft[1:])]
     with connection.cursor() as cursor:
-        cursor.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks}) ON CONFLICT DO NOTHING", rows)
+        cursor.execute(
+            f"INSERT INTO {table} ({columns}) VALUES {rows} ON CONFLICT DO NOTHING RETURNING {STORED}", values
+        )
+        return {(camera, sha256): Stored(*rest) for camera, sha256, *rest in cursor.fetchall()}
 
 
 def _stored(keys: Collection[Key]) -> dict[Key, Stored]:
     """Those of the (camera, sha256) pairs that have a crop.
 
-    Asked for as pairs: cameras and checksums on their own make a database try each of these before each of those.
+    Asked for as pairs: cameras and checksums on their own make a database try each of these before each of those. As a
+    CROSS JOIN: of an IN, SQLite reads the whole table.
     """
     if not keys:
         return {}
     table, marks = connection.ops.quote_name(Crop._meta.db_table), ", ".join(["(%s, %s)"] * len(keys))
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT camera_id, sha256, id, image, gallery_import_id FROM {table} "
-            f"WHERE (camera_id, sha256) IN (VALUES {marks})",
+            f"SELECT {STORED} FROM (VALUES {marks}) AS pairs CROSS JOIN {table} "
+            "WHERE camera_id = column1 AND sha256 = column2",
             [value for key in keys for value in key],
         )
         return {(camera, sha256): Stored(*rest) for camera, sha256, *rest in cursor.fetchall()}

@@ -20,7 +20,7 @@ from citysearch.research.models import ModelVersion
 from reid_engine.store import SegmentData
 
 # Ids and times of so many rows are held at most; the features themselves stay in their file until they are written.
-HELD_ROWS = 65_536
+HELD_ROWS = 32_768
 CHECKED_ROWS = 256
 
 FLOAT16_MOST = 65_504
@@ -65,22 +65,32 @@ class FeatureFile:
         return self._kept[number - start]
 
     def take(self, arrivals: Sequence[Arrival], outcomes: Sequence[Outcome], first: int) -> None:
-        """Note what became of the pictures from number `first` on, and write what is enough for a segment."""
+        """Note what became of the pictures from number `first` on, and write what is enough for a segment.
+
+        Of what is too much to hold the fullest cameras go first, a few at a time: helpers go on meanwhile.
+        """
         for number, (arrival, outcome) in enumerate(zip(arrivals, outcomes, strict=True), start=first):
             if not isinstance(arrival, Outcome) and outcome.crop_id is not None:
                 moment = aware(arrival[1].captured_at).timestamp()
                 self._held[arrival[0].pk].append((outcome.crop_id, moment, number))
-        everything = sum(map(len, self._held.values())) >= HELD_ROWS
-        self.commit(1 if everything else SEGMENT_ROWS)
+        fewest_first = sorted(self._held, key=lambda pk: len(self._held[pk]))
+        while fewest_first and (self._is_full() or len(self._held[fewest_first[-1]]) >= SEGMENT_ROWS):
+            self._commit(fewest_first.pop())
 
-    def commit(self, least: int = 1) -> None:
-        """Write the rows of each camera that has at least so many."""
-        for camera_id in [pk for pk, rows in self._held.items() if len(rows) >= least]:
-            rows = {row[0]: row for row in self._held.pop(camera_id)}.values()
-            ids, seen_at, numbers = (np.array(column) for column in zip(*rows, strict=True))
-            order = np.argsort(numbers)
-            features = np.asarray(self.rows[numbers[order]], dtype=np.float16)
-            segment_commit(camera_id, self.version, SegmentData(ids[order], seen_at[order], features))
+    def commit(self) -> None:
+        """Write whatever is left."""
+        for camera_id in list(self._held):
+            self._commit(camera_id)
+
+    def _is_full(self) -> bool:
+        return sum(map(len, self._held.values())) >= HELD_ROWS
+
+    def _commit(self, camera_id: int) -> None:
+        rows = {row[0]: row for row in self._held.pop(camera_id)}.values()
+        ids, seen_at, numbers = (np.array(column) for column in zip(*rows, strict=True))
+        order = np.argsort(numbers)
+        features = np.asarray(self.rows[numbers[order]], dtype=np.float16)
+        segment_commit(camera_id, self.version, SegmentData(ids[order], seen_at[order], features))
 
     def _read(self, path: Path) -> NDArray[Any]:
         try:

@@ -14,7 +14,7 @@ import os
 import secrets
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from django.conf import settings
@@ -23,6 +23,7 @@ from django.utils.translation import gettext as _
 
 from citysearch.errors import Unavailable
 from reid_engine.errors import StoreFull
+from reid_engine.helper import file_write
 from reid_engine.photo import encode_jpeg, load_crop
 
 FOLDER = "crops"
@@ -43,21 +44,19 @@ def sha256_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def picture_write(camera_id: int, data: bytes, sha256: str) -> str:
-    """Put the bytes of a crop in place and return the path below the media folder; raises DiskFull, leaving nothing.
+def picture_name(camera_id: int, sha256: str, data: bytes) -> str:
+    """A path below the media folder that no picture has or had.
 
     Names are text here: of a hundred thousand pictures, Path objects would take as long to make as the files. A camera
     has sixteen folders: with more, most pictures of most cameras would lie alone, and a folder costs more than a file.
     """
-    image = f"{FOLDER}/{camera_id}/{sha256[0]}/{sha256[:40]}-{secrets.token_hex(4)}{suffix_by(data)}"
-    path = f"{settings.MEDIA_ROOT}/{image}"
+    return f"{FOLDER}/{camera_id}/{sha256[0]}/{sha256[:40]}-{secrets.token_hex(4)}{suffix_by(data)}"
+
+
+def picture_write(image: str, data: bytes) -> None:
+    """Put the bytes of a crop in place; raises DiskFull, leaving nothing."""
     with disk_full_said():
-        try:
-            _write_all(path, data)
-        except FileNotFoundError:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            _write_all(path, data)
-    return image
+        file_write(picture_place(image), data)
 
 
 def pictures_flush() -> None:
@@ -76,7 +75,12 @@ def pictures_flush() -> None:
 
 
 def picture_path(image: str) -> Path:
-    return Path(settings.MEDIA_ROOT) / image
+    return Path(picture_place(image))
+
+
+def picture_place(image: str) -> str:
+    """The path as text."""
+    return f"{settings.MEDIA_ROOT}/{image}"
 
 
 def picture_read(image: str) -> bytes:
@@ -142,21 +146,6 @@ def disk_full_said() -> Iterator[None]:
 def _disk_full() -> DiskFull:
     message = _("The disk is full: %(folder)s. What was imported so far is kept. Free some space and run it again.")
     return DiskFull(message % {"folder": settings.MEDIA_ROOT})
-
-
-def _write_all(path: str, data: bytes) -> None:
-    """A new file with these bytes, or none."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
-    try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(handle, view) :]
-    except BaseException:
-        with suppress(OSError):
-            Path(path).unlink()
-        raise
-    finally:
-        os.close(handle)
 
 
 def _sync_file_system(handle: int) -> None:

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Protocol
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -58,7 +58,7 @@ class BadSource(ServiceError):
 class Entry:
     """One picture to import. `camera` is the code (or Market number) as the source says it; `line` counts from 1.
 
-    There is one for each picture of the source at once, so it is small. `when` gives the time on the camera's clock
+    There may be one for each picture of the source at once, so it is small. `when` gives the time on the camera's clock
     from the picture's bytes. `read` and `when` raise Refused.
     """
 
@@ -68,6 +68,13 @@ class Entry:
     read: Callable[[], bytes]
     when: Callable[[bytes], datetime]
     person_id: int | None = None
+
+
+class Entries(Protocol):
+    """The entries of a source in order; to go through them again makes them again."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Entry]: ...
 
 
 @dataclass(frozen=True)
@@ -80,9 +87,9 @@ class Options:
 
 
 @contextmanager
-def entries(source: Path, layout: str, options: Options) -> Iterator[Sequence[Entry]]:
+def entries(source: Path, layout: str, options: Options) -> Iterator[Entries]:
     """The entries of a source, open while the block runs. Raises BadSource."""
-    readers: dict[str, Callable[[_Opened, Options], list[Entry]]] = {
+    readers: dict[str, Callable[[_Opened, Options], Entries]] = {
         "folder": _folder, "zip": _zip, "manifest": _manifest, "gat1400": _persons,
         **{name: partial(_named, parse=parse) for name, parse in PARSERS.items()},
     }  # fmt: skip
@@ -163,7 +170,7 @@ def _folder(opened: _Opened, options: Options) -> list[Entry]:
     ]
 
 
-def _zip(opened: _Opened, options: Options) -> list[Entry]:
+def _zip(opened: _Opened, options: Options) -> Entries:
     archive = opened.archive()
     members = {info.filename: info for info in archive.infolist() if not info.is_dir()}
     if MANIFEST in members:
@@ -181,7 +188,7 @@ def _zip(opened: _Opened, options: Options) -> list[Entry]:
     ]
 
 
-def _manifest_of_zip(archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo], options: Options) -> list[Entry]:
+def _manifest_of_zip(archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo], options: Options) -> Entries:
     def reader(name: str) -> Callable[[], bytes]:
         info = members.get(name)
         return _refusal("missing", name) if info is None else _member_reader(archive, info)
@@ -194,7 +201,7 @@ def _manifest_of_zip(archive: zipfile.ZipFile, members: Mapping[str, zipfile.Zip
         raise BadSource(_("The archive's manifest.csv cannot be read: %(why)s.") % {"why": error}) from error
 
 
-def _manifest(opened: _Opened, options: Options) -> list[Entry]:
+def _manifest(opened: _Opened, options: Options) -> Entries:
     inside = _Inside(opened.source.resolve().parent)
 
     def reader(name: str) -> Callable[[], bytes]:
@@ -221,10 +228,10 @@ class _Inside:
 
     def path_of(self, name: str) -> str | None:
         """The file's path; None where it lies elsewhere."""
-        path = "" if "\0" in name else os.path.normpath(os.path.join(self.start, name))  # noqa: PTH118
+        path = "" if "\0" in name else os.path.normpath(name if name.startswith("/") else self.start + name)
         if not path.startswith(self.start):
             return None
-        folder = os.path.dirname(path)  # noqa: PTH120
+        folder = path.rpartition("/")[0]
         if folder not in self._folders:
             self._folders[folder] = self._holds(folder)
         linked = os.path.islink(path)  # noqa: PTH114
@@ -234,25 +241,47 @@ class _Inside:
         return f"{os.path.realpath(path)}/".startswith(self.start)
 
 
-def _rows(text: IO[str], options: Options, reader: Callable[[str], Callable[[], bytes]]) -> list[Entry]:
+@dataclass(frozen=True)
+class _Lines:
+    """Entries that are made when their turn comes: of a hundred thousand lines a third of the memory, and of the wait.
+
+    What is kept of a line is a plain tuple of text, which Python's garbage collector does not visit again and again.
+    """
+
+    lines: Sequence[tuple[int, tuple[str, ...]]]
+    made: Callable[[int, Sequence[str]], Entry]
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return (self.made(line, cells) for line, cells in self.lines)
+
+
+def _rows(text: IO[str], options: Options, reader: Callable[[str], Callable[[], bytes]]) -> Entries:
     """One entry per data row; the line is the one an editor shows, which counts the header."""
     try:
-        table = csv.DictReader(text)
-        missing = [column for column in COLUMNS if column not in (table.fieldnames or ())]
+        table = csv.reader(text)
+        places = {column: place for place, column in enumerate(next(table, []))}
+        missing = [column for column in COLUMNS if column not in places]
         if missing:
             found = {"missing": ", ".join(missing), "expected": ",".join((*COLUMNS, "[person_id]"))}
             raise BadSource(_("The manifest has no column %(missing)s; its first line must be %(expected)s.") % found)
-        return [_row(table.line_num, row, options, reader) for row in table]
+        wanted = [places.get(column, len(places)) for column in (*COLUMNS, "person_id")]
+        lines = [(table.line_num, _cells(row, wanted)) for row in table if row]
     except (csv.Error, UnicodeDecodeError) as error:
         raise BadSource(_("The manifest is not a CSV file in UTF-8: %(why)s.") % {"why": error}) from error
+    return _Lines(lines, partial(_row, options, reader))
 
 
-def _row(
-    line: int, row: Mapping[str, str | None], options: Options, reader: Callable[[str], Callable[[], bytes]]
-) -> Entry:
-    name, code, captured_at = (str(row[column] or "").strip() for column in COLUMNS)
-    code = sys.intern(code)
-    person = str(row.get("person_id") or "").strip()
+def _cells(row: Sequence[str], places: Sequence[int]) -> tuple[str, ...]:
+    """What stands in these columns, nothing where a line is too short; the code of a camera is kept once."""
+    name, code, *rest = [row[place].strip() if place < len(row) else "" for place in places]
+    return name, sys.intern(code), *rest
+
+
+def _row(options: Options, reader: Callable[[str], Callable[[], bytes]], line: int, cells: Sequence[str]) -> Entry:
+    name, code, captured_at, person = cells
     read = reader(name) if name and code else _refusal("bad_line", "")
     if person and not _is_person(person):
         read = _refusal("bad_person", person)

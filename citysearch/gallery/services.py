@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import partial
@@ -317,7 +317,7 @@ def _import_end(row: GalleryImport, state: GalleryImport.State, message: str) ->
 
 def _entries_add(
     row: GalleryImport,
-    found: Sequence[layouts.Entry],
+    found: layouts.Entries,
     cameras: Mapping[str, Camera],
     progress: Progress | None,
     features: FeatureFile | None = None,

@@ -13,7 +13,7 @@ import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
-from citysearch.gallery import files, queries, services
+from citysearch.gallery import adding, featured, files, queries, services
 from citysearch.gallery.models import Crop, Segment
 from citysearch.gallery.tests.conftest import NOON, TinyExtractor, items, make_version, picture
 
@@ -68,6 +68,17 @@ def test_features_made_elsewhere_come_with_their_pictures_once(
     assert sorted(found) == ["0.jpg", "1.jpg", "2.jpg", "4.jpg"] and len(rows) == 4
     for name, row in found.items():
         np.testing.assert_array_equal(row, given[int(name[0])].astype(np.float16))
+
+
+def test_of_more_features_than_may_be_held_the_fullest_camera_is_written_first(
+    cameras: list[Any], manifest: Path, version: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adding, "BATCH", 2)
+    monkeypatch.setattr(featured, "HELD_ROWS", 3)
+    np.savez(tmp_path / "f.npz", features=np.ones((5, version.dim)), bundle=version.sha256)
+    called("import_gallery", manifest, features=tmp_path / "f.npz")
+    written = list(Segment.objects.order_by("pk").values_list("camera__code", "rows"))
+    assert written[0] == ("cam-1", 2) and sorted(written[1:]) == [("cam-1", 1), ("cam-2", 1)]
 
 
 def test_features_that_do_not_fit_are_refused_before_a_picture_is_read(

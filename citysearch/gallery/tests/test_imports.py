@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import io
 import os
+import signal
 import struct
 import threading
 import zipfile
 import zlib
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,10 +21,11 @@ from django.utils import translation
 from PIL import Image
 
 from citysearch.errors import Conflict, ServiceError
-from citysearch.gallery import adding, files, services
+from citysearch.gallery import adding, files, helpers, services
 from citysearch.gallery.models import Crop, GalleryImport
 from citysearch.gallery.tests.conftest import NOON, at_once, items, picture
 from reid_engine.errors import BadPhoto
+from reid_engine.helper import Helper
 from reid_engine.photo import load_crop
 
 
@@ -255,6 +258,104 @@ def test_an_administrator_imports_into_his_own_units_only(cameras: list[Any], tm
     row = services.crops_import(source, "folder", user=east)
     assert Crop.objects.get().camera.code == "cam-3"
     assert set(lines_of(row).values()) == {"unknown_camera"}
+
+
+@pytest.fixture
+def helped(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Helpers from the first picture on; how many pictures each of their answers held. None is left at the end."""
+    answers: list[int] = []
+    written = Helper.written
+
+    def noted(helper: Helper, pictures: Any, side_max: int) -> Any:
+        sizes = written(helper, pictures, side_max)
+        answers.append(sum(size is not None for size in sizes))
+        return sizes
+
+    monkeypatch.setattr(helpers, "ENOUGH", 1)
+    monkeypatch.setattr(adding, "THREADS", 2)
+    monkeypatch.setattr(Helper, "written", noted)
+    before = children()
+    yield answers
+    assert children() <= before
+
+
+def children() -> set[str]:
+    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+
+
+def test_helpers_bring_in_what_threads_bring_in(
+    cameras: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, helped: list[int]
+) -> None:
+    monkeypatch.setattr(adding, "PIECE", 3)
+    good = {f"{number}.{form.lower()}": picture(number, form=form) for number, form in enumerate(["JPEG", "PNG"] * 4)}
+    bad = {"text.jpg": b"this is no picture", "cut.jpg": picture(20)[:-99], "small.png": picture(21, (8, 8), "PNG")}
+    folder_of(tmp_path, good | bad | {"old.jpg": picture(22)})
+    lines = [f"{name},CAMERA,2024-05-01T12:00:00Z,7\n" for name in [*good, *bad, "0.jpeg"]]
+    text = "path,camera_code,captured_at,person_id\n" + "".join(lines) + "old.jpg,CAMERA,1024-05-01T12:00:00Z,7\n"
+    found = []
+    for code, enough in (("cam-1", 99), ("cam-2", 1)):
+        monkeypatch.setattr(helpers, "ENOUGH", enough)
+        (tmp_path / "list.csv").write_text(text.replace("CAMERA", code))
+        row = services.crops_import(tmp_path / "list.csv", "manifest")
+        crops = Crop.objects.filter(gallery_import=row).order_by("sha256")
+        facts = list(crops.values_list("sha256", "source_name", "captured_at", "width", "height", "person_id"))
+        found.append((row.state, row.added, row.known, list(row.lines.values_list("line", "code", "message")), facts))
+        assert {files.picture_read(crop.image) for crop in crops} == set(good.values())
+    assert found[0] == found[1] and found[0][:3] == ("done", 8, 1) and len(found[0][3]) == 4
+    assert sum(helped) == 8 and on_disk() == named()
+
+
+def test_an_import_goes_on_when_a_helper_is_killed(
+    cameras: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, helped: list[int]
+) -> None:
+    """It may have written pictures of which it has not told."""
+    written = Helper.written
+
+    def killed(helper: Helper, pictures: Any, side_max: int) -> Any:
+        if helped:
+            written(helper, pictures, side_max)
+            os.kill(helper._process.pid, signal.SIGKILL)
+            raise BrokenPipeError("gone")
+        return written(helper, pictures, side_max)
+
+    monkeypatch.setattr(adding, "BATCH", 4)
+    monkeypatch.setattr(Helper, "written", killed)
+    row = services.crops_import(folder_of(tmp_path / "in", pictures_of(["cam-1"], each=20)), "folder")
+    assert (row.state, row.added, row.refused) == ("done", 20, 0)
+    assert on_disk() == named() and len(helped) >= 2
+
+
+def test_ctrl_c_leaves_no_helper_and_no_picture_without_a_row(
+    cameras: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, helped: list[int]
+) -> None:
+    monkeypatch.setattr(adding, "BATCH", 4)
+    source = folder_of(tmp_path / "in", pictures_of(["cam-1"], each=20))
+
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        services.crops_import(source, "folder", progress=interrupt)
+    assert Crop.objects.count() == 4 and sum(helped) >= 8 and on_disk() == named()
+
+
+def test_a_full_disk_of_a_helper_is_said_in_words(
+    cameras: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, helped: list[int]
+) -> None:
+    """What a helper cannot write we try ourselves."""
+    monkeypatch.setattr(Helper, "written", lambda helper, pictures, side_max: [None] * len(pictures))
+    with monkeypatch.context() as full:
+        FullDisk(full, writes=1)
+        row = services.crops_import(folder_of(tmp_path / "in", pictures_of(["cam-1"], each=4)), "folder")
+    assert row.state == "failed" and "disk is full" in row.message and on_disk() == []
+
+
+def test_without_helpers_the_import_does_it_all(
+    cameras: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, helped: list[int]
+) -> None:
+    monkeypatch.setattr("reid_engine.helper.sys.executable", "/nowhere/python")
+    row = services.crops_import(folder_of(tmp_path / "in", pictures_of(["cam-1"], each=4)), "folder")
+    assert (row.state, row.added) == ("done", 4) and helped == []
 
 
 class FullDisk:
