@@ -19,7 +19,7 @@ from django.utils.translation import pgettext
 from citysearch.cases.approving import searches_asking
 from citysearch.cases.holding import searches_on_hold
 from citysearch.cases.services import evidence_print
-from citysearch.cases.words import reason_words
+from citysearch.cases.words import conflict_words, reason_words
 from citysearch.demo.queries import sample_photos
 from citysearch.gallery.models import Crop
 from citysearch.gallery.originals import original_address
@@ -27,7 +27,7 @@ from citysearch.gallery.queries import crop_url, gallery_counts
 from citysearch.research.queries import active_model
 from citysearch.searches.access import SEARCHERS, searches_of
 from citysearch.searches.models import Search
-from citysearch.searches.queries import hits, photo_url, search_state, with_state
+from citysearch.searches.queries import hits, photo_url, search_state, trajectory_geojson, with_state
 from units.access import READERS, User, get_unit_or_404, granted_paths, roles_of, units_of
 from units.models import CameraStatus, SensorKind, Unit
 from units.queries import unit_context
@@ -237,6 +237,7 @@ def evidence_page(user: User, search: Search) -> dict[str, Any]:
         "entry": entry,
         "photos": [photo_url(photo) for photo in search.photos.all()],
         "pieces": [piece | {"source": original_address(crops[piece["crop"]], user)[0]} for piece in pieces],
+        "conflicts": conflict_words(trajectory_geojson(search)),
     }
 
 

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from citysearch.errors import ServiceError
 from units.access import User, units_of
-from units.geo import covered, shape_of
+from units.geo import Point, covered, shape_of
 from units.models import Camera, CameraStatus, Indicator, Landmark, Level, Road, SensorKind, SensorReading, Unit
 from units.tree import ancestor_paths, around, below, children
 
@@ -157,6 +157,12 @@ def basemap(bbox: Sequence[float] | None = None) -> dict[str, Any]:
         for row in Road.objects.filter(inside).order_by("id")
     )  # fmt: skip
     return _collection([*areas, *lines])
+
+
+def roads_in(bbox: Sequence[float], most: int) -> list[list[Point]]:
+    """The lines of the roads that touch a box of degrees, the longest `most` of them, longest first."""
+    roads = Road.objects.filter(_touching(bbox)).order_by("-length_m", "id")
+    return list(roads.values_list("line", flat=True)[:most])
 
 
 def check_bbox(text: str) -> list[float]:

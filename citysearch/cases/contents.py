@@ -1,9 +1,9 @@
 """The files of an exported package: what is known of a search, as people and as programs read it.
 
-report.html and the same for paper as report.pdf, sightings.csv and .json, search.json, trajectory.geojson and .gpx, the
-original crops and query photos byte for byte, watermarked copies of them under the same names, and custody.jsonl (the
-log's lines on this search). Of a case the same for each search below searches/, but one searches.json for them all, and
-one custody.jsonl.
+report.html and the same for paper as report.pdf (with the path as map and table), sightings.csv and .json, search.json,
+trajectory.geojson and .gpx, the original crops and query photos byte for byte, watermarked copies of them under the
+same names, and custody.jsonl (the log's lines on this search). Of a case the same for each search below searches/, but
+one searches.json for them all, and one custody.jsonl.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ from django.template.loader import render_to_string
 from django.utils.safestring import SafeString, mark_safe
 
 from citysearch.cases.log import entries_of
+from citysearch.cases.mapping import path_map
 from citysearch.cases.models import LogEntry
 from citysearch.cases.queries import Piece
 from citysearch.cases.report import Report, report_pdf
 from citysearch.cases.watermark import watermark_lines, watermarked
+from citysearch.cases.words import conflict_words
 from citysearch.gallery.files import picture_read, suffix_of
 from citysearch.searches.models import Search
 from citysearch.searches.photos import photo_file
@@ -75,10 +77,12 @@ def evidence_files(search: Search, pieces: Sequence[Piece], entry: LogEntry) -> 
         "pieces": named,
         "photos": [name for name, _i in photos],
         "entry": entry,
+        "conflicts": conflict_words(path),
     }
+    report = Report(context["search"], pieces, [image for _n, image in photos], path, entry, path_map(search, path))
     shown = [{name: value for name, value in piece.items() if name not in HIDDEN} for piece in named]
     yield "report.html", render_to_string("cases/report.html", context | {"style": _style()}).encode()
-    yield "report.pdf", report_pdf(Report(context["search"], pieces, [image for _n, image in photos], path, entry))
+    yield "report.pdf", report_pdf(report)
     yield "sightings.json", as_json({"note": CREED, "sightings": shown})
     yield "sightings.csv", _csv(shown)
     yield "trajectory.geojson", as_json(path)

@@ -1,70 +1,76 @@
-"""The evidence of a search as a PDF for a file on paper: what report.html says, and the path as a table.
+"""The evidence of a search as a PDF for a file on paper: what report.html says, and the path as map and table.
 
-Latin text is Helvetica, everything else STSong-Light, a font that every reader of PDF with its Asian pack (or any
-Chinese font of its machine) shows. Neither is embedded, so the file is small and asks nothing of this machine; a sign
-outside of GB 1 (Chinese, Greek, Cyrillic, kana) may stay blank. The same input gives the same bytes.
+The same input gives the same bytes.
 """
 
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from xml.sax.saxutils import escape
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from reportlab.lib.colors import HexColor
 from reportlab.lib.pagesizes import A4
-from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
-from reportlab.pdfbase.cidfonts import UnicodeCIDFont
-from reportlab.pdfbase.pdfmetrics import registerFont
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Flowable, Image, KeepTogether, Paragraph, SimpleDocTemplate, Spacer, Table
 
+from citysearch.cases.mapping import PathMap, map_parts
 from citysearch.cases.models import LogEntry
+from citysearch.cases.paper import (
+    CODE,
+    CREED,
+    FOOT,
+    HEAD,
+    INK,
+    LINE,
+    MARGIN,
+    NAME,
+    NOTE,
+    PAD,
+    SECTION,
+    TITLE,
+    WIDTH,
+    paragraph,
+)
 from citysearch.cases.queries import Piece
-from citysearch.cases.templatetags.cases import clock
-from citysearch.cases.words import likelihood_number, likelihood_words, reason_words, verdict_words
+from citysearch.cases.words import (
+    clock,
+    conflict_words,
+    likelihood_number,
+    likelihood_words,
+    reason_words,
+    seen_by,
+    seen_from_to,
+    verdict_words,
+)
 from citysearch.gallery.files import picture_read
 from reid_engine.errors import BadPhoto
 from reid_engine.photo import encode_jpeg, load_crop
 
-CHINESE = "STSong-Light"
-NOT_LATIN = re.compile("[^\x00-\xff\u2013\u2014\u2026]+")
-INK, GREY, LINE = HexColor("#17212c"), HexColor("#4a5968"), HexColor("#b6c0ca")
-# The frame of a page keeps PAD points free inside its margins.
-MARGIN, HEAD, FOOT, PAD = 16 * mm, 24 * mm, 20 * mm, 6.0
-WIDTH = A4[0] - 2 * MARGIN - 2 * PAD
 LABEL, PICTURE = 92.0, (84.0, 150.0)
 # Pixels of a picture on paper; the originals lie beside the report.
 PRINTED = (350, 625)
-
-TEXT = ParagraphStyle("text", fontName="Helvetica", fontSize=9, leading=12.5, textColor=INK)
-NAME = ParagraphStyle("name", TEXT, textColor=GREY)
-CODE = ParagraphStyle("code", TEXT, fontName="Courier", fontSize=7.5, leading=10.5)
-CREED = ParagraphStyle("creed", TEXT, fontName="Helvetica-Bold")
-TITLE = ParagraphStyle("title", CREED, fontSize=17, leading=22, spaceAfter=8)
-SECTION = ParagraphStyle("section", CREED, fontSize=12, leading=16, spaceBefore=14, spaceAfter=5, keepWithNext=1)
-
-registerFont(UnicodeCIDFont(CHINESE))
 
 Fact = tuple[str, Sequence[Paragraph]]
 
 
 @dataclass(frozen=True)
 class Report:
-    """What is said: the search's state, its evidence, the files of its photos, its path, the log's line on all that."""
+    """What is said: the search's state, its evidence, the files of its photos, its path, the log's line on all that.
+
+    `map` is that of the path, None where there is none to draw.
+    """
 
     search: dict[str, Any]
     pieces: Sequence[Piece]
     photos: Sequence[str]
     path: dict[str, Any]
     entry: LogEntry
+    map: PathMap | None = None
 
 
 def report_pdf(report: Report) -> bytes:
@@ -97,29 +103,27 @@ class _Numbered(Canvas):
         super().save()
 
     def _edges(self, number: int, pages: int) -> None:
-        creed = _text(_("Appearance match, not identification."), CREED)
+        creed = paragraph(_("Appearance match, not identification."), CREED)
         foot = _("Search %(search)s, log entry %(line)s · page %(number)s of %(pages)s") % {
             "search": self._report.search["id"], "line": self._report.entry.pk, "number": number, "pages": pages,
         }  # fmt: skip
         box = Table([[creed]], colWidths=[WIDTH], style=[("BOX", (0, 0), (-1, -1), 1.2, INK)], hAlign="LEFT")
-        for part, top in ((box, A4[1] - 12 * mm), (_text(foot, NAME), 15 * mm)):
+        for part, top in ((box, A4[1] - 12 * mm), (paragraph(foot, NAME), 15 * mm)):
             _width, height = part.wrapOn(self, WIDTH, HEAD)
             part.drawOn(self, MARGIN + PAD, top - height)
 
 
 def _story(report: Report, title: str) -> Iterator[Flowable]:
-    yield _text(title, TITLE)
+    yield paragraph(title, TITLE)
     yield _facts(_search_facts(report))
     yield from _photos(report)
-    yield _text(_("Hits"), SECTION)
+    yield paragraph(_("Hits"), SECTION)
     for piece in report.pieces:
         yield _piece(piece)
-    stops = [one["properties"] for one in report.path["features"] if one["properties"]["kind"] == "stop"]
-    if stops:
-        yield _text(_("Path"), SECTION)
-        yield _stops(sorted(stops, key=lambda stop: int(stop["number"])))
+    yield from _path(report)
+    yield from _conflicts(report.path)
     yield Spacer(1, 12)
-    yield _text(
+    yield paragraph(
         _(
             "A likelihood of 0.86 means: of 100 pairs of pictures as alike as these, 86 show the same person. It is a "
             "lead to be checked by a person, never a proof of identity."
@@ -134,14 +138,14 @@ def _search_facts(report: Report) -> list[Fact]:
     logged = f"{entry.pk}, {clock(timezone.localtime(entry.time, timezone.get_default_timezone()))}, {entry.user}"
     area = f" ({_('drawn area')})" if search["area"] else ""
     return [
-        (_("Case"), [_text(search["case"])]),
-        (_("Purpose"), [_text(search["purpose"])]),
-        (_("Search"), [_text(search["id"], CODE), _text(started)]),
-        (_("Unit"), [_text(search["unit_path"] + area)]),
-        (_("Period"), [_text(_period(search["period"]))]),
+        (_("Case"), [paragraph(search["case"])]),
+        (_("Purpose"), [paragraph(search["purpose"])]),
+        (_("Search"), [paragraph(search["id"], CODE), paragraph(started)]),
+        (_("Unit"), [paragraph(search["unit_path"] + area)]),
+        (_("Period"), [paragraph(_period(search["period"]))]),
         (_("Looked at"), _looked_at(search)),
-        (_("Model version"), [_text(search["model"] or "\u2013")]),
-        (_("Log entry"), [_text(logged), _text(entry.digest, CODE)]),
+        (_("Model version"), [paragraph(search["model"] or "\u2013")]),
+        (_("Log entry"), [paragraph(logged), paragraph(entry.digest, CODE)]),
     ]
 
 
@@ -160,17 +164,17 @@ def _looked_at(search: dict[str, Any]) -> list[Paragraph]:
         _("Cameras left out (%(why)s): %(count)s") % {"count": n, "why": reason_words(why)}
         for why, n in skipped.items()
     ]
-    return [_text(line) for line in lines]
+    return [paragraph(line) for line in lines]
 
 
 def _photos(report: Report) -> Iterator[Flowable]:
     """Each query photo with the hash of the file that was sent, and where and when it was taken."""
-    yield _text(_("Query photos"), SECTION)
+    yield paragraph(_("Query photos"), SECTION)
     for image, photo in zip(report.photos, report.search["photos"], strict=True):
-        said = [_text(photo["sha256"], CODE)]
+        said = [paragraph(photo["sha256"], CODE)]
         if photo["taken"]:
             words = _("taken %(time)s at %(longitude)s, %(latitude)s (WGS-84, as the operator said)")
-            said.append(_text(words % (photo["taken"] | {"time": clock(photo["taken"]["time"])})))
+            said.append(paragraph(words % (photo["taken"] | {"time": clock(photo["taken"]["time"])})))
         yield _beside(image, _facts([("SHA-256", said)], PICTURE[0] + 10))
 
 
@@ -179,42 +183,63 @@ def _piece(piece: Piece) -> Flowable:
     verdict = verdict_words(piece["verdict"]) + (f" ({piece['verdict_by']})" if piece["verdict_by"] else "")
     own = f"{clock(piece['camera_time'])} ({_('offset %(seconds)s s') % {'seconds': piece['clock_offset_s']}})"
     facts: list[Fact] = [
-        (_("Crop"), [_text(str(piece["crop"]))]),
-        (_("Camera"), [_text(f"{piece['camera_name']} \u2013 {piece['camera']}"), _text(piece["unit_path"])]),
-        (_("Time"), [_text(f"{clock(piece['time'])} ± {piece['clock_uncertainty_s']} s")]),
-        (_("The camera's own clock"), [_text(own)]),
-        (_("Likelihood"), [_text(likelihood)]),
-        (_("Verdict"), [_text(verdict)]),
-        (_("Added by"), [_text(piece["added_by"] or "\u2013")]),
-        ("SHA-256", [_text(piece["sha256"], CODE)]),
+        (_("Crop"), [paragraph(str(piece["crop"]))]),
+        (_("Camera"), [paragraph(f"{piece['camera_name']} \u2013 {piece['camera']}"), paragraph(piece["unit_path"])]),
+        (_("Time"), [paragraph(f"{clock(piece['time'])} ± {piece['clock_uncertainty_s']} s")]),
+        (_("The camera's own clock"), [paragraph(own)]),
+        (_("Likelihood"), [paragraph(likelihood)]),
+        (_("Verdict"), [paragraph(verdict)]),
+        (_("Added by"), [paragraph(piece["added_by"] or "\u2013")]),
+        ("SHA-256", [paragraph(piece["sha256"], CODE)]),
     ]
     return _beside(piece["image"], _facts(facts, PICTURE[0] + 10))
 
 
+def _path(report: Report) -> Iterator[Flowable]:
+    stops = [one["properties"] for one in report.path["features"] if one["properties"]["kind"] == "stop"]
+    if stops:
+        parts = map_parts(report.map) if report.map else []
+        yield KeepTogether([paragraph(_("Path"), SECTION), *parts])
+        yield _stops(sorted(stops, key=lambda stop: int(stop["number"])))
+
+
+def _conflicts(path: dict[str, Any]) -> Iterator[Flowable]:
+    """Which confirmed sightings exclude each other, why, and which of them the path keeps."""
+    said = conflict_words(path)
+    if not said:
+        return
+    yield paragraph(_("Confirmed sightings that exclude each other"), SECTION)
+    yield paragraph(said["note"], NOTE)
+    rows = [[paragraph(str(n)), [paragraph(line) for line in pair]] for n, pair in enumerate(said["pairs"], start=1)]
+    yield _ruled(rows, [24.0, WIDTH - 24])
+    yield paragraph(said["more"], NAME)
+
+
 def _stops(stops: Sequence[dict[str, Any]]) -> Table:
     names = ("", _("Camera"), _("Time"), _("Likelihood"), _("Verdict"))
-    rows = [[_text(name, CREED) for name in names]]
-    rows += [[_text(cell) for cell in _stop(stop)] for stop in stops]
+    rows = [[paragraph(name, CREED) for name in names]]
+    rows += [[paragraph(cell) for cell in _stop(stop)] for stop in stops]
     widths = [24.0, WIDTH - 24 - 160 - 90 - 70, 160.0, 90.0, 70.0]
+    return _ruled(rows, widths, repeatRows=1)
+
+
+def _ruled(rows: list[list[Any]], widths: list[float], **options: Any) -> Table:
+    """A line below each row."""
     lines = [("LINEBELOW", (0, 0), (-1, -1), 0.4, LINE), ("VALIGN", (0, 0), (-1, -1), "TOP")]
-    return Table(rows, colWidths=widths, repeatRows=1, style=lines, hAlign="LEFT")
+    return Table(rows, colWidths=widths, style=lines, hAlign="LEFT", **options)
 
 
 def _stop(stop: dict[str, Any]) -> list[str]:
     """A line of the path: its number, who saw the person, from when to when, how sure, and what people said."""
     seen = stop["camera"]
-    where = (
-        f"{seen['name']} \u2013 {seen['code']}" if seen else _("Query photo %(number)s") % {"number": stop["photo"] + 1}
-    )
-    times = [clock(stop[end]) for end in ("start", "end")]
     likelihood = _likelihood(stop["likelihood"]) if seen else "\u2013"
-    time = " \u2013 ".join(dict.fromkeys(times))
-    return [str(stop["number"]), where, time, likelihood, verdict_words(stop["verdict"]) if seen else "\u2013"]
+    verdict = verdict_words(stop["verdict"]) if seen else "\u2013"
+    return [str(stop["number"]), seen_by(stop), seen_from_to(stop), likelihood, verdict]
 
 
 def _facts(facts: Sequence[Fact], taken: float = 0.0) -> Table:
     """Names and what they are, in two columns; `taken` is the width (points) that something beside it needs."""
-    rows = [[_text(name, NAME), list(said)] for name, said in facts]
+    rows = [[paragraph(name, NAME), list(said)] for name, said in facts]
     style = [
         ("VALIGN", (0, 0), (-1, -1), "TOP"),
         ("TOPPADDING", (0, 0), (-1, -1), 1),
@@ -241,15 +266,10 @@ def _picture(image: str) -> Flowable:
     try:
         shown = load_crop(picture_read(image))
     except (FileNotFoundError, BadPhoto):
-        return _text(_("The picture is not there any more."), NAME)
+        return paragraph(_("The picture is not there any more."), NAME)
     shown.thumbnail(PRINTED)
     scale = min(PICTURE[0] / shown.width, PICTURE[1] / shown.height)
     return Image(io.BytesIO(encode_jpeg(shown, 88)), shown.width * scale, shown.height * scale)
-
-
-def _text(text: str, style: ParagraphStyle = TEXT) -> Paragraph:
-    marked = NOT_LATIN.sub(lambda run: f'<font name="{CHINESE}">{run[0]}</font>', escape(text))
-    return Paragraph(marked, style)
 
 
 def _likelihood(likelihood: float) -> str:

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from PIL import Image, ImageDraw, ImageFont
 
 from citysearch.cases.models import LogEntry
-from citysearch.cases.templatetags.cases import clock
+from citysearch.cases.words import clock
 from reid_engine.photo import load_crop
 
 # File and face of what Linux, Windows and macOS come with; Pillow looks for them where the system keeps its fonts.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import datetime
 from typing import Any
 
 from django.utils.translation import gettext
@@ -11,7 +12,10 @@ from django.utils.translation import gettext_lazy as _
 
 from citysearch.cases.models import LogEntry
 from citysearch.searches.models import Verdict
+from reid_engine.trajectory import ON_FOOT
 
+# A few wrong verdicts can exclude many others each; what is said of so many pairs is enough to find them.
+CONFLICTS_SAID = 50
 DIGEST = re.compile("[0-9a-f]{64}")
 # What the services say was done (citysearch.changes).
 DONE = {
@@ -64,6 +68,72 @@ def reason_words(reason: str) -> str:
         "maintenance": gettext("searched, though in maintenance now"),
     }
     return words.get(reason, reason)
+
+
+def clock(moment: datetime | str) -> str:
+    """2026-03-01 10:15:00 UTC+08:00 of a moment, or of its ISO text."""
+    time = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC{time.isoformat()[-6:]}"
+
+
+def seen_by(place: dict[str, Any]) -> str:
+    """Who saw the person, of a stop or an end of a conflict: the camera's name and code, or the operator's photo."""
+    camera = place["camera"]
+    if camera:
+        return f"{camera['name']} – {camera['code']}"
+    return gettext("Query photo %(number)s") % {"number": place["photo"] + 1}
+
+
+def seen_from_to(place: dict[str, Any]) -> str:
+    """When: one time, or from when to when."""
+    return " – ".join(dict.fromkeys(clock(place[end]) for end in ("start", "end")))
+
+
+def conflict_words(path: dict[str, Any]) -> dict[str, Any]:
+    """Of a path (as GeoJSON) what there is to say on confirmed sightings that exclude each other; {} without any.
+
+    `note` says what that means, `pairs` has three lines on each: the first, the second, and why; `more` on the rest.
+    """
+    found = path.get("conflicts", [])
+    on_path = {one["properties"].get("sighting") for one in path["features"]}
+    pairs = [_pair(conflict, on_path) for conflict in found[:CONFLICTS_SAID]]
+    more = gettext("Pairs not named here: %(count)s. The file trajectory.geojson names all.")
+    rest = len(found) - len(pairs)
+    return {"note": _exclusion(), "pairs": pairs, "more": more % {"count": rest} if rest else ""} if found else {}
+
+
+def _exclusion() -> str:
+    return gettext(
+        "Both of each pair count as confirmed (by a person, or as place and time of a query photo were given), but one "
+        "person cannot have been at both on foot: even with the views of the cameras and the uncertainty of their "
+        "clocks allowed for, it would have taken more than %(speed)s km/h, the fastest that is assumed. One of the two "
+        "is wrong, a clock is off by more than its uncertainty, or the person did not go on foot."
+    ) % {"speed": f"{ON_FOOT * 3.6:.1f}"}
+
+
+def _pair(conflict: dict[str, Any], on_path: set[Any]) -> list[str]:
+    """Which two, where and when, why they exclude each other, and which of them the path keeps."""
+    first, second = (
+        {"place": seen_by(end), "time": seen_from_to(end)} for end in (conflict["first"], conflict["second"])
+    )
+    why = f"{_why(conflict['distance_m'], conflict['seconds'])} {_kept(conflict, on_path)}"
+    return [gettext("First: %(place)s, %(time)s") % first, gettext("Second: %(place)s, %(time)s") % second, why]
+
+
+def _kept(conflict: dict[str, Any], on_path: set[Any]) -> str:
+    if conflict["first"]["sighting"] in on_path:
+        return gettext("The path keeps the first, the likelier choice.")
+    if conflict["second"]["sighting"] in on_path:
+        return gettext("The path keeps the second, the likelier choice.")
+    return gettext("The path keeps neither: other confirmed sightings are the likelier choice.")
+
+
+def _why(metres: float, seconds: float) -> str:
+    values = {"metres": f"{metres:,.0f}", "seconds": f"{seconds:,.0f}"}
+    if seconds < 1:
+        return gettext("%(metres)s m apart, with no time between them: no speed would have been enough.") % values
+    values["speed"] = f"{metres / seconds * 3.6:,.0f}"
+    return gettext("%(metres)s m apart, %(seconds)s s between them: %(speed)s km/h would have been needed.") % values
 
 
 def _brief(value: Any) -> str:
