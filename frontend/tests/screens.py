@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ from django.utils import timezone  # noqa: E402
 from PIL import Image  # noqa: E402
 from playwright.sync_api import Page, sync_playwright  # noqa: E402
 
+from citysearch.cases.services import evidence_add  # noqa: E402
 from citysearch.demo.facts import samples_folder  # noqa: E402
 from citysearch.demo.queries import demo_city, sample_photos  # noqa: E402
 from citysearch.gallery.models import Segment  # noqa: E402
@@ -200,13 +202,39 @@ def error(studio: Studio) -> None:
     studio.keep("error")
 
 
+def evidence(studio: Studio) -> None:
+    """The evidence dialog of an operator; the export he asks for; a supervisor's decision on it; a hold on it."""
+    search = begin(demo_city(), sample(0), studio.language)
+    studio.queue.run()
+    operator = get_user_model().objects.get(username="operator")
+    for hit in hits(search)[:3]:
+        evidence_add(search, hit["crop"], operator)
+    dialog(studio, "operator", search)
+    studio.keep("evidence")
+    studio.page.locator("#evidence-export").click()
+    studio.page.locator("#evidence-export[disabled]").wait_for()
+    studio.keep("export-asked")
+    dialog(studio, "supervisor", search)
+    studio.page.locator("#approval-list li").wait_for()
+    studio.keep("export-decided")
+
+
+def dialog(studio: Studio, user: str, search: Search) -> None:
+    """The evidence of a search as a user sees it, once all of its parts are there."""
+    studio.open(user, f"/search/{search.pk}")
+    studio.page.locator(".hit-item .hit").nth(3).wait_for()
+    studio.page.locator("#evidence-open").click()
+    studio.page.locator("#evidence-list li").nth(2).wait_for()
+    studio.page.locator("#approval").wait_for()
+
+
 def no_permission(studio: Studio) -> None:
     studio.open("administrator")
     studio.page.locator("#refused").wait_for()
     studio.keep("no-permission")
 
 
-STATES: list[Callable[[Studio], None]] = [empty, blocked, from_queue_to_end, none, error, no_permission]
+STATES: list[Callable[[Studio], None]] = [empty, blocked, from_queue_to_end, none, error, evidence, no_permission]
 
 
 def prepare() -> Steps:
@@ -220,7 +248,9 @@ def prepare() -> Steps:
     return queue
 
 
-def main() -> None:
+def main(*names: str) -> None:
+    """The states of these names, or all."""
+    wanted = [state for state in STATES if not names or state.__name__ in names]
     queue = prepare()
     FOLDER.mkdir(exist_ok=True)
     with served() as address, sync_playwright() as playwright:
@@ -228,7 +258,7 @@ def main() -> None:
         for language in LANGUAGES:
             Search.objects.all().delete()
             page = browser.new_page(viewport=SIZES["1440"], locale="en-GB", reduced_motion="reduce")  # type: ignore[arg-type]
-            for state in STATES:
+            for state in wanted:
                 state(Studio(page, address, language, queue))
                 print(language, state.__name__, flush=True)
             page.close()
@@ -236,4 +266,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])
