@@ -10,6 +10,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -58,7 +59,7 @@ class Sheet:
     height: float
     scale: float
 
-    @property
+    @cached_property
     def per_degree(self) -> Point:
         """Points of the paper per degree of longitude and of latitude."""
         east, north = metres_per_degree(self.middle[1])
@@ -73,8 +74,9 @@ class Sheet:
 
     def at(self, place: Sequence[float]) -> Point:
         """Where (longitude, latitude) lies, from the lower left corner, to a hundredth of a point."""
-        east, north = (side * (to - by) for side, to, by in zip(self.per_degree, place, self.middle, strict=True))
-        return round(WIDTH / 2 + east, 2), round(self.height / 2 + north, 2)
+        (east, north), (longitude, latitude) = self.per_degree, self.middle
+        x, y = WIDTH / 2 + (place[0] - longitude) * east, self.height / 2 + (place[1] - latitude) * north
+        return round(x, 2), round(y, 2)
 
     def line(self, places: Iterable[Sequence[float]]) -> list[Point]:
         """The line on paper, without points that nobody could tell from the one before."""
@@ -191,23 +193,26 @@ class _Drawing(Flowable):
 
 
 def _stroke(canvas: Canvas, lines: Iterable[Sequence[Point]], pen: str) -> None:
-    """Lines of one kind as one path."""
+    """Lines of one kind as one path; nothing where there are none."""
+    if not (drawn := [_operators(line) for line in lines]):
+        return
     width, colour, dashes = PENS[pen]
     canvas.setLineWidth(width)
     canvas.setStrokeColor(colour)
     canvas.setDash(*([dashes] if dashes else []))
     canvas.setLineJoin(1)
     canvas.setLineCap(0 if dashes else 1)
-    path = canvas.beginPath()
-    for line in lines:
-        path.moveTo(*line[0])
-        for point in line[1:]:
-            path.lineTo(*point)
-    canvas.drawPath(path)
+    canvas.addLiteral(" ".join([*drawn, "S"]))
+
+
+def _operators(line: Sequence[Point]) -> str:
+    """A line of two points or more as PDF writes it: point by point the library takes several times as long."""
+    first, *others = [f"{x:.2f} {y:.2f}" for x, y in line]
+    return f"{first} m {' l '.join(others)} l"
 
 
 def _legs(canvas: Canvas, legs: Sequence[tuple[Sequence[Point], bool]]) -> None:
-    """White below black, so that a leg is seen among roads; an arrow in the middle of each that is long enough."""
+    """White below black, so that a leg is seen among roads; an arrow on each that is long enough."""
     _stroke(canvas, (line for line, _known in legs), "casing")
     for pen, wanted in (("straight", False), ("known", True)):
         _stroke(canvas, (line for line, is_known in legs if is_known == wanted), pen)

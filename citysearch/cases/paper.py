@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from xml.sax.saxutils import escape
 
+from reportlab import rl_config
 from reportlab.lib.colors import HexColor
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
@@ -34,6 +35,8 @@ TITLE = ParagraphStyle("title", CREED, fontSize=17, leading=22, spaceAfter=8)
 SECTION = ParagraphStyle("section", CREED, fontSize=12, leading=16, spaceBefore=14, spaceAfter=5, keepWithNext=1)
 
 registerFont(UnicodeCIDFont(CHINESE))
+# Compressed and no more: written in letters (base 85) pages and pictures take a quarter more room, and longer.
+rl_config.useA85 = 0
 
 
 def paragraph(text: str, style: ParagraphStyle = TEXT) -> Paragraph:
