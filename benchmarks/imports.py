@@ -56,10 +56,10 @@ def measure(quick: bool, rows: int | None = None) -> Figure:
             f"A CSV manifest of JPEG files of {size.cameras} cameras and an .npy of their features. Every picture is "
             "read, hashed, fully decoded as a check (a JPEG at an eighth of its size: all of its codes, few of its "
             "pixels), written under a name of its own and committed 1,024 at a time with its row; features go from the "
-            "mapped file into segments. Helpers, a process a core, check and write the pictures of a batch while the "
+            "mapped file into segments. Writers, a process a core, check and write the pictures of a batch while the "
             "one before is committed, for threads of one interpreter would wait for each other at every file. What "
-            "limits the import is what helpers and the import itself have to compute on the same cores, and in the end "
-            "the last segments, which are flushed one by one. The memory is that of the import and its helpers; it "
+            "limits the import is what writers and the import itself have to compute on the same cores, and in the end "
+            "the last segments, which are flushed one by one. The memory is that of the import and its writers; it "
             "grows by the text of the manifest, read before the first picture, and not by pictures. Nothing is deleted "
             "before the import: a file system without a journal makes files more slowly for minutes after that."
         ),
@@ -96,7 +96,7 @@ def inside(size: Size, count: int) -> dict[str, float]:
         "megabytes of pictures and features a second": total / seconds[0] / 1e6,
         "seconds of the same import again, which stores nothing": seconds[1],
         "microseconds of computing a crop, in the import itself": (computed[1][0] - computed[0][0]) / count * 1e6,
-        "microseconds of computing a crop, in its helpers": (computed[1][1] - computed[0][1]) / count * 1e6,
+        "microseconds of computing a crop, in its writers": (computed[1][1] - computed[0][1]) / count * 1e6,
         "megabytes of its own memory before the import": own[0] / 1e6,
         "megabytes of its own memory after a quarter of the first import": own[half] / 1e6,
         "megabytes of its own memory at most": max(own) / 1e6,
@@ -147,21 +147,21 @@ def _checked(names: list[str]) -> None:
 
 
 def _imported(folder: Path, version: ModelVersion, own: list[int]) -> GalleryImport:
-    """The finished import; its memory after each batch, that of its helpers included, is added to `own`."""
+    """The finished import; its memory after each batch, that of its writers included, is added to `own`."""
     from citysearch.gallery import services
     from citysearch.gallery.featured import FeatureFile
 
     def watched(_done: int, _total: int) -> None:
-        own.append(sum(resident_bytes(pid)["RssAnon"] for pid in ("self", *_helpers())))
+        own.append(sum(resident_bytes(pid)["RssAnon"] for pid in ("self", *_writers())))
 
     features = FeatureFile(folder / "features.npy", version)
     return services.crops_import(folder / "manifest.csv", "manifest", features=features, progress=watched)
 
 
-def _helpers() -> list[str]:
-    """The process ids of the import's helpers."""
+def _writers() -> list[str]:
+    """The process ids of the import's writers."""
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    return [pid for pid in children if b"reid_engine.helper" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [pid for pid in children if b"reid_engine.picture_writer" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 def _computed() -> tuple[float, float]:

@@ -30,6 +30,7 @@ class ToldAdmin(admin.ModelAdmin):
         return super().log_change(request, obj, message)
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
-        names = [self.name_of(obj) for obj in queryset]
-        change_tell(self.subject, "delete", **{self.subject: names[:NAMES_TOLD]}, count=len(names))
+        rows = list(queryset)
+        names = [self.name_of(obj) for obj in rows[:NAMES_TOLD]]
+        change_tell(self.subject, "delete", **{self.subject: names}, count=len(rows))
         return super().log_deletions(request, queryset)

@@ -239,9 +239,10 @@ def run_choices(options: argparse.Namespace) -> None:
     from .evaluation.folder import write_text
     from .training.choices import Choices, compare, stored
 
-    path = Path(options.recipe) if options.recipe.endswith(".json") else recipe_path(options.recipe, "comparisons")
     names = ("data", "init", "device", "threads")
-    choices = Choices.from_file(path, **{name: getattr(options, name) for name in names})
+    choices = Choices.from_file(
+        recipe_path(options.recipe, "comparisons"), **{name: getattr(options, name) for name in names}
+    )
     found = stored(choices, options.out) if options.stored else compare(choices, options.out, say_row)
     write_text(options.out / "table.md", choices_markdown(found))
     print(choices_markdown(found), end="")

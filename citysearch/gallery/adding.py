@@ -18,10 +18,10 @@ from django.utils.translation import gettext as _
 
 from citysearch.gallery import files
 from citysearch.gallery.counting import counts_add
-from citysearch.gallery.helpers import Helpers
 from citysearch.gallery.models import Crop, GalleryImport, ImportLine
 from citysearch.gallery.moments import aware
 from citysearch.gallery.reasons import REASONS, Refused
+from citysearch.gallery.writers import Writers
 from reid_engine.errors import BadPhoto
 from reid_engine.photo import crop_size
 from units.models import Camera
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 BATCH = 1024
 BATCH_BYTES = 64 * 1024 * 1024
 THREADS = min(8, len(os.sched_getaffinity(0)))  # more only wait for the lines and rows
-PIECE = 128  # pictures at most that a thread, or a helper, checks and writes before it looks for more
+PIECE = 128  # pictures at most that a thread, or a writer, checks and writes before it looks for more
 SIDE_MAX = 20_000
 MESSAGE_MAX = 2000
 PERSON_MAX = 2**31 - 1
@@ -136,10 +136,10 @@ def added(
     kept; what a batch that was not committed has written is removed, also when the caller takes no more.
     """
     begun: deque[Batch] = deque()
-    with closing(Helpers(THREADS, SIDE_MAX)) as helpers, ThreadPoolExecutor(THREADS, "pictures") as pool:
+    with closing(Writers(THREADS, SIDE_MAX)) as writers, ThreadPoolExecutor(THREADS, "pictures") as pool:
         try:
             for some in batches(arrivals):
-                begun.append(Batch(some, row, helpers))
+                begun.append(Batch(some, row, writers))
                 begun[-1].begin(pool)
                 if len(begun) > 1:
                     yield _committed(begun)
@@ -159,8 +159,8 @@ def _committed(begun: deque[Batch]) -> tuple[list[Arrival], list[Outcome]]:
 class Batch:
     """Some arrivals. `begin` has their pictures checked and written, `commit` adds the rows, `drop` takes all back."""
 
-    def __init__(self, arrivals: list[Arrival], row: GalleryImport | None, helpers: Helpers) -> None:
-        self.arrivals, self.row, self.helpers = arrivals, row, helpers
+    def __init__(self, arrivals: list[Arrival], row: GalleryImport | None, writers: Writers) -> None:
+        self.arrivals, self.row, self.writers = arrivals, row, writers
         self.keys = [_key_of(arrival) for arrival in arrivals]
         self.known: dict[Key, Stored] = {}
         self.drafts: dict[Key, Draft] = {}
@@ -174,7 +174,7 @@ class Batch:
         for key, arrival in zip(self.keys, self.arrivals, strict=True):
             if key is not None and key not in self.known and not isinstance(arrival, Outcome):
                 new.setdefault(key, arrival[1])
-        self.helpers.expect(len(new))
+        self.writers.expect(len(new))
         items, language, zone = list(new.items()), translation.get_language(), timezone.get_current_timezone()
         size = min(PIECE, 1 + len(items) // THREADS)
         for start in range(0, len(items), size):
@@ -200,20 +200,20 @@ class Batch:
     def _write_pictures(self, items: Sequence[tuple[Key, CropItem]], language: str | None, zone: tzinfo) -> None:
         """What a thread does: in the language and time zone of whoever adds, of which it knows nothing by itself."""
         with translation.override(language), timezone.override(zone):
-            for key, item in self._left_by_helpers(items):
+            for key, item in self._left_by_writers(items):
                 try:
                     self.drafts[key] = _written(key, item, self.row)
                 except Refused as error:
                     self.broken[key] = error
 
-    def _left_by_helpers(self, items: Sequence[tuple[Key, CropItem]]) -> list[tuple[Key, CropItem]]:
-        """Have helpers write pictures. Those that they did not, for whatever reason, are left: whoever tries finds it.
+    def _left_by_writers(self, items: Sequence[tuple[Key, CropItem]]) -> list[tuple[Key, CropItem]]:
+        """Have writers take them. Those that they did not write, for whatever reason, are left: whoever tries finds it.
 
         Nothing is raised between the writing and the noting of what was written.
         """
         fit = [(key, item) for key, item in items if _misfit(item) is None]
         images = [files.picture_name(*key, item.data) for key, item in fit]
-        sizes = self.helpers.written([(image, item.data) for image, (_key, item) in zip(images, fit, strict=True)])
+        sizes = self.writers.written([(image, item.data) for image, (_key, item) in zip(images, fit, strict=True)])
         for (key, item), image, size in zip(fit, images, sizes, strict=True):
             if size is not None:
                 self.drafts[key] = _draft(key, item, self.row, image, size)

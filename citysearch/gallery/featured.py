@@ -67,7 +67,7 @@ class FeatureFile:
     def take(self, arrivals: Sequence[Arrival], outcomes: Sequence[Outcome], first: int) -> None:
         """Note what became of the pictures from number `first` on, and write what is enough for a segment.
 
-        Of what is too much to hold the fullest cameras go first, a few at a time: helpers go on meanwhile.
+        Of what is too much to hold the fullest cameras go first, a few at a time: writers go on meanwhile.
         """
         for number, (arrival, outcome) in enumerate(zip(arrivals, outcomes, strict=True), start=first):
             if not isinstance(arrival, Outcome) and outcome.crop_id is not None:

@@ -23,8 +23,8 @@ from django.utils.translation import gettext as _
 
 from citysearch.errors import Unavailable
 from reid_engine.errors import StoreFull
-from reid_engine.helper import file_write
 from reid_engine.photo import encode_jpeg, load_crop
+from reid_engine.picture_writer import file_write
 
 FOLDER = "crops"
 SWEEP_AGE_S = 3600.0

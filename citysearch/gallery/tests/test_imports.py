@@ -21,12 +21,12 @@ from django.utils import translation
 from PIL import Image
 
 from citysearch.errors import Conflict, ServiceError
-from citysearch.gallery import adding, files, helpers, services
+from citysearch.gallery import adding, files, services, writers
 from citysearch.gallery.models import Crop, GalleryImport
 from citysearch.gallery.tests.conftest import NOON, at_once, items, picture
 from reid_engine.errors import BadPhoto
-from reid_engine.helper import Helper
 from reid_engine.photo import load_crop
+from reid_engine.picture_writer import PictureWriter
 
 
 def folder_of(root: Path, pictures: dict[str, bytes]) -> Path:
@@ -262,18 +262,18 @@ def test_an_administrator_imports_into_his_own_units_only(cameras: list[Any], tm
 
 @pytest.fixture
 def helped(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """Helpers from the first picture on; how many pictures each of their answers held. None is left at the end."""
+    """Writers from the first picture on; how many pictures each of their answers held. None is left at the end."""
     answers: list[int] = []
-    written = Helper.written
+    written = PictureWriter.written
 
-    def noted(helper: Helper, pictures: Any, side_max: int) -> Any:
-        sizes = written(helper, pictures, side_max)
+    def noted(writer: PictureWriter, pictures: Any, side_max: int) -> Any:
+        sizes = written(writer, pictures, side_max)
         answers.append(sum(size is not None for size in sizes))
         return sizes
 
-    monkeypatch.setattr(helpers, "ENOUGH", 1)
+    monkeypatch.setattr(writers, "ENOUGH", 1)
     monkeypatch.setattr(adding, "THREADS", 2)
-    monkeypatch.setattr(Helper, "written", noted)
+    monkeypatch.setattr(PictureWriter, "written", noted)
     before = children()
     yield answers
     assert children() <= before
@@ -283,7 +283,7 @@ def children() -> set[str]:
     return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
 
 
-def test_helpers_bring_in_what_threads_bring_in(
+def test_writers_bring_in_what_threads_bring_in(
     cameras: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, helped: list[int]
 ) -> None:
     monkeypatch.setattr(adding, "PIECE", 3)
@@ -294,7 +294,7 @@ def test_helpers_bring_in_what_threads_bring_in(
     text = "path,camera_code,captured_at,person_id\n" + "".join(lines) + "old.jpg,CAMERA,1024-05-01T12:00:00Z,7\n"
     found = []
     for code, enough in (("cam-1", 99), ("cam-2", 1)):
-        monkeypatch.setattr(helpers, "ENOUGH", enough)
+        monkeypatch.setattr(writers, "ENOUGH", enough)
         (tmp_path / "list.csv").write_text(text.replace("CAMERA", code))
         row = services.crops_import(tmp_path / "list.csv", "manifest")
         crops = Crop.objects.filter(gallery_import=row).order_by("sha256")
@@ -305,27 +305,27 @@ def test_helpers_bring_in_what_threads_bring_in(
     assert sum(helped) == 8 and on_disk() == named()
 
 
-def test_an_import_goes_on_when_a_helper_is_killed(
+def test_an_import_goes_on_when_a_writer_is_killed(
     cameras: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, helped: list[int]
 ) -> None:
     """It may have written pictures of which it has not told."""
-    written = Helper.written
+    written = PictureWriter.written
 
-    def killed(helper: Helper, pictures: Any, side_max: int) -> Any:
+    def killed(writer: PictureWriter, pictures: Any, side_max: int) -> Any:
         if helped:
-            written(helper, pictures, side_max)
-            os.kill(helper._process.pid, signal.SIGKILL)
+            written(writer, pictures, side_max)
+            os.kill(writer._process.pid, signal.SIGKILL)
             raise BrokenPipeError("gone")
-        return written(helper, pictures, side_max)
+        return written(writer, pictures, side_max)
 
     monkeypatch.setattr(adding, "BATCH", 4)
-    monkeypatch.setattr(Helper, "written", killed)
+    monkeypatch.setattr(PictureWriter, "written", killed)
     row = services.crops_import(folder_of(tmp_path / "in", pictures_of(["cam-1"], each=20)), "folder")
     assert (row.state, row.added, row.refused) == ("done", 20, 0)
     assert on_disk() == named() and len(helped) >= 2
 
 
-def test_ctrl_c_leaves_no_helper_and_no_picture_without_a_row(
+def test_ctrl_c_leaves_no_writer_and_no_picture_without_a_row(
     cameras: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, helped: list[int]
 ) -> None:
     monkeypatch.setattr(adding, "BATCH", 4)
@@ -339,21 +339,21 @@ def test_ctrl_c_leaves_no_helper_and_no_picture_without_a_row(
     assert Crop.objects.count() == 4 and sum(helped) >= 8 and on_disk() == named()
 
 
-def test_a_full_disk_of_a_helper_is_said_in_words(
+def test_a_full_disk_of_a_writer_is_said_in_words(
     cameras: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, helped: list[int]
 ) -> None:
-    """What a helper cannot write we try ourselves."""
-    monkeypatch.setattr(Helper, "written", lambda helper, pictures, side_max: [None] * len(pictures))
+    """What a writer cannot write we try ourselves."""
+    monkeypatch.setattr(PictureWriter, "written", lambda writer, pictures, side_max: [None] * len(pictures))
     with monkeypatch.context() as full:
         FullDisk(full, writes=1)
         row = services.crops_import(folder_of(tmp_path / "in", pictures_of(["cam-1"], each=4)), "folder")
     assert row.state == "failed" and "disk is full" in row.message and on_disk() == []
 
 
-def test_without_helpers_the_import_does_it_all(
+def test_without_writers_the_import_does_it_all(
     cameras: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, helped: list[int]
 ) -> None:
-    monkeypatch.setattr("reid_engine.helper.sys.executable", "/nowhere/python")
+    monkeypatch.setattr("reid_engine.picture_writer.sys.executable", "/nowhere/python")
     row = services.crops_import(folder_of(tmp_path / "in", pictures_of(["cam-1"], each=4)), "folder")
     assert (row.state, row.added) == ("done", 4) and helped == []
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from reid_engine.helper import Helper
+from reid_engine.picture_writer import PictureWriter
 
 ROOT = Path(__file__).resolve().parents[2]
 SIDE_MAX = 1000
@@ -27,8 +27,8 @@ def picture(width: int = 40, height: int = 80) -> bytes:
     return buffer.getvalue()
 
 
-def process_of(helper: Helper) -> int:
-    return helper._process.pid
+def process_of(writer: PictureWriter) -> int:
+    return writer._process.pid
 
 
 def has_ended(pid: int) -> bool:
@@ -44,12 +44,12 @@ def has_ended(pid: int) -> bool:
 
 
 @pytest.fixture
-def helper() -> Iterator[Helper]:
-    with closing(Helper()) as started:
+def writer() -> Iterator[PictureWriter]:
+    with closing(PictureWriter()) as started:
         yield started
 
 
-def test_good_pictures_are_written_whole_and_others_not_at_all(helper: Helper, tmp_path: Path) -> None:
+def test_good_pictures_are_written_whole_and_others_not_at_all(writer: PictureWriter, tmp_path: Path) -> None:
     there = tmp_path / "there.jpg"
     there.write_bytes(b"kept")
     asked = {
@@ -62,39 +62,40 @@ def test_good_pictures_are_written_whole_and_others_not_at_all(helper: Helper, t
         there / "below-a-file.jpg": picture(),
         tmp_path / "a/b/last.jpg": picture(48, 96),
     }
-    sizes = helper.written([(str(path), data) for path, data in asked.items()], SIDE_MAX)
+    sizes = writer.written([(str(path), data) for path, data in asked.items()], SIDE_MAX)
     assert sizes == [(40, 80), None, None, None, None, None, None, (48, 96)]
     found = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert found == {there: b"kept", **{path: asked[path] for path in asked if path.parent.name == "b"}}
-    assert helper.written([], SIDE_MAX) == []
+    assert writer.written([], SIDE_MAX) == []
 
 
-def test_more_than_a_pipe_holds_goes_through(helper: Helper, tmp_path: Path) -> None:
+def test_more_than_a_pipe_holds_goes_through(writer: PictureWriter, tmp_path: Path) -> None:
     pictures = [(f"{tmp_path}/{number}.jpg", picture() + bytes(200_000)) for number in range(20)]
-    assert helper.written(pictures, SIDE_MAX) == [(40, 80)] * 20
+    assert writer.written(pictures, SIDE_MAX) == [(40, 80)] * 20
     assert all(Path(path).read_bytes() == data for path, data in pictures)
 
 
-def test_one_that_was_killed_is_an_error_and_not_an_answer(helper: Helper, tmp_path: Path) -> None:
-    os.kill(process_of(helper), signal.SIGKILL)
+def test_one_that_was_killed_is_an_error_and_not_an_answer(writer: PictureWriter, tmp_path: Path) -> None:
+    os.kill(process_of(writer), signal.SIGKILL)
     with pytest.raises(OSError, match=r"gone|Broken pipe"):
-        helper.written([(f"{tmp_path}/a.jpg", picture() + bytes(1_000_000))], SIDE_MAX)
+        writer.written([(f"{tmp_path}/a.jpg", picture() + bytes(1_000_000))], SIDE_MAX)
 
 
-def test_ctrl_c_is_not_for_it(helper: Helper) -> None:
-    assert os.getpgid(process_of(helper)) != os.getpgid(os.getpid())
+def test_ctrl_c_is_not_for_it(writer: PictureWriter) -> None:
+    assert os.getpgid(process_of(writer)) != os.getpgid(os.getpid())
 
 
 def test_closing_ends_it() -> None:
-    helper = Helper()
-    helper.close()
-    assert not Path(f"/proc/{process_of(helper)}").exists()
+    writer = PictureWriter()
+    writer.close()
+    assert not Path(f"/proc/{process_of(writer)}").exists()
 
 
 def test_it_ends_when_whoever_started_it_is_killed() -> None:
     script = (
-        "import os, signal; from reid_engine.helper import Helper; helper, other = Helper(), Helper();"
-        "print(helper._process.pid, other._process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+        "import os, signal; from reid_engine.picture_writer import PictureWriter;"
+        "writer, other = PictureWriter(), PictureWriter();"
+        "print(writer._process.pid, other._process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     assert done.returncode == -signal.SIGKILL
@@ -102,7 +103,6 @@ def test_it_ends_when_whoever_started_it_is_killed() -> None:
 
 
 def test_it_loads_only_what_checks_a_picture() -> None:
-    script = (
-        "import sys, reid_engine.helper; sys.exit(bool(sys.modules.keys() & {'torch', 'django', 'celery', 'scipy'}))"
-    )
+    heavy = "{'torch', 'django', 'celery', 'scipy'}"
+    script = f"import sys, reid_engine.picture_writer; sys.exit(bool(sys.modules.keys() & {heavy}))"
     assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False).returncode == 0

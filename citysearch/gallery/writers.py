@@ -8,7 +8,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 from citysearch.gallery import files
-from reid_engine.helper import Helper, Size
+from reid_engine.picture_writer import PictureWriter, Size
 
 log = logging.getLogger(__name__)
 
@@ -16,13 +16,13 @@ log = logging.getLogger(__name__)
 ENOUGH = 2048
 
 
-class Helpers:
-    """At most so many helpers, which threads borrow; none before there are pictures enough for them."""
+class Writers:
+    """At most so many writers, which threads borrow; none before there are pictures enough for them."""
 
     def __init__(self, most: int, side_max: int) -> None:
         self.most, self.side_max = most, side_max
         self._expected = 0
-        self._idle: SimpleQueue[Helper] = SimpleQueue()
+        self._idle: SimpleQueue[PictureWriter] = SimpleQueue()
 
     def expect(self, pictures: int) -> None:
         """So many pictures more will come. On one core nobody helps; where none can be started it goes on without."""
@@ -30,21 +30,21 @@ class Helpers:
         if before < ENOUGH <= self._expected and self.most > 1:
             try:
                 for _number in range(self.most):
-                    self._idle.put(Helper())
+                    self._idle.put(PictureWriter())
             except OSError:
-                log.warning("no helper for the import can be started; it goes on without", exc_info=True)
+                log.warning("no writer for the import can be started; it goes on without", exc_info=True)
 
     def written(self, pictures: Sequence[tuple[str, bytes]]) -> list[Size | None]:
         """Width and height of each picture whose file is written; None where it is not, and there is no file."""
         try:
-            helper = self._idle.get_nowait()
+            writer = self._idle.get_nowait()
         except Empty:
             return [None] * len(pictures)
         try:
-            sizes = helper.written([(files.picture_place(image), data) for image, data in pictures], self.side_max)
+            sizes = writer.written([(files.picture_place(image), data) for image, data in pictures], self.side_max)
         except OSError:
-            return self._given_up(helper, [image for image, _data in pictures])
-        self._idle.put(helper)
+            return self._given_up(writer, [image for image, _data in pictures])
+        self._idle.put(writer)
         return sizes
 
     def close(self) -> None:
@@ -53,8 +53,8 @@ class Helpers:
             while True:
                 self._idle.get_nowait().close()
 
-    def _given_up(self, helper: Helper, images: Sequence[str]) -> list[Size | None]:
-        log.warning("a helper of the import is gone; it goes on without")
-        helper.close()
+    def _given_up(self, writer: PictureWriter, images: Sequence[str]) -> list[Size | None]:
+        log.warning("a writer of the import is gone; it goes on without")
+        writer.close()
         files.pictures_remove(images)
         return [None] * len(images)

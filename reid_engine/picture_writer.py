@@ -1,7 +1,7 @@
 """A process that checks and writes pictures for another: threads of one interpreter wait for each other at every one.
 
-`python -m reid_engine.helper` takes pictures from its input until that ends, so that it ends with whoever started it,
-however that ended. It loads only what checks a picture, and holds one at a time.
+`python -m reid_engine.picture_writer` takes pictures from its input until that ends, so that it ends with whoever
+started it, however that ended. It loads only what checks a picture, and holds one at a time.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _NONE = (0, 0)
 Size = tuple[int, int]
 
 
-class Helper:
+class PictureWriter:
     """One such process. Raises OSError when it cannot be started."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "reid_engine.helper"],
+            [sys.executable, "-m", "reid_engine.picture_writer"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=PIPE_BYTES,
