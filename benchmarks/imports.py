@@ -56,10 +56,10 @@ def measure(quick: bool, rows: int | None = None) -> Figure:
             f"A CSV manifest of JPEG files of {size.cameras} cameras and an .npy of their features. Every picture is "
             "read, hashed, fully decoded as a check (a JPEG at an eighth of its size: all of its codes, few of its "
             "pixels), written under a name of its own and committed 1,024 at a time with its row; features go from the "
-            "mapped file into segments. Writers, a process a core, check and write the pictures of a batch while the "
-            "one before is committed, for threads of one interpreter would wait for each other at every file. What "
-            "limits the import is what writers and the import itself have to compute on the same cores, and in the end "
-            "the last segments, which are flushed one by one. The memory is that of the import and its writers; it "
+            "mapped file into segments. Writers, a process a core, check and write the pictures of two batches while "
+            "the ones before are flushed and committed, for threads of one interpreter would wait for each other at "
+            "every file. What limits the import is what writers and the import itself have to compute on the same "
+            "cores. The memory is that of the import and its writers; it "
             "grows by the text of the manifest, read before the first picture, and not by pictures. Nothing is deleted "
             "before the import: a file system without a journal makes files more slowly for minutes after that."
         ),
@@ -172,14 +172,14 @@ def _computed() -> tuple[float, float]:
 
 def _source(folder: Path, count: int, size: Size, dim: int) -> int:
     """Pictures that all differ, their manifest and features; returns the bytes of pictures and features."""
-    kinds, total, token = galleries.crops(min(KINDS, count)), 0, secrets.token_bytes(8)
+    kinds, total, token = galleries.crops(min(KINDS, count)), 0, secrets.token_hex(4).encode()
     (folder / "crops").mkdir(parents=True)
     with (folder / "manifest.csv").open("w", newline="") as file:
         lines = csv.writer(file)
         lines.writerow(["path", "camera_code", "captured_at"])
         for number in range(count):
             # Behind the end of the picture: none is known, neither from this import nor from an earlier one.
-            data = kinds[number % len(kinds)] + token + number.to_bytes(4, "little")
+            data = kinds[number % len(kinds)] + token + b"%08d" % number
             (folder / f"crops/{number}.jpg").write_bytes(data)
             moment = DAY + timedelta(seconds=number // size.cameras)
             lines.writerow([f"crops/{number}.jpg", f"cam-{number * size.cameras // count:05d}", moment.isoformat()])

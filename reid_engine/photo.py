@@ -21,6 +21,7 @@ from reid_engine.errors import BadPhoto
 
 from .messages import Message
 from .messages import gettext_noop as _
+from .plain_jpeg import plain_jpeg_size
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 MAX_BYTES = 20 * 1024 * 1024
@@ -91,7 +92,7 @@ def crop_size(data: bytes) -> tuple[int, int]:
     would make pixels of the numbers, which cannot fail and takes as long as the rest.
     """
     _refuse_heavy(data, CROP)
-    size = _whole_size(data, CROP.noun)
+    size = plain_jpeg_size(data, MAX_PIXELS) or _whole_size(data, CROP.noun)
     _refuse_small(size, CROP)
     return size
 

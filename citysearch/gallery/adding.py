@@ -6,7 +6,7 @@ import logging
 import os
 from collections import Counter, deque
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 BATCH = 1024
 BATCH_BYTES = 64 * 1024 * 1024
 THREADS = min(8, len(os.sched_getaffinity(0)))  # more only wait for the lines and rows
+AHEAD = 2  # batches that are written, or flushed, while the one before them is committed
 PIECE = 128  # pictures at most that a thread, or a writer, checks and writes before it looks for more
 SIDE_MAX = 20_000
 MESSAGE_MAX = 2000
@@ -136,12 +137,12 @@ def added(
     kept; what a batch that was not committed has written is removed, also when the caller takes no more.
     """
     begun: deque[Batch] = deque()
-    with closing(Writers(THREADS, SIDE_MAX)) as writers, ThreadPoolExecutor(THREADS, "pictures") as pool:
+    with closing(Hands()) as hands:
         try:
             for some in batches(arrivals):
-                begun.append(Batch(some, row, writers))
-                begun[-1].begin(pool)
-                if len(begun) > 1:
+                begun.append(Batch(some, row, hands))
+                begun[-1].begin()
+                if len(begun) > AHEAD:
                     yield _committed(begun)
             while begun:
                 yield _committed(begun)
@@ -156,38 +157,50 @@ def _committed(begun: deque[Batch]) -> tuple[list[Arrival], list[Outcome]]:
     return begun.popleft().arrivals, outcomes
 
 
+class Hands:
+    """Who works for the batches: threads that check and write, with writers, and one that flushes what is written."""
+
+    def __init__(self) -> None:
+        self.writers = Writers(THREADS, SIDE_MAX)
+        self.pictures, self.disk = ThreadPoolExecutor(THREADS, "pictures"), ThreadPoolExecutor(1, "disk")
+
+    def close(self) -> None:
+        """End them once they have done what was begun."""
+        self.pictures.shutdown()
+        self.disk.shutdown()
+        self.writers.close()
+
+
 class Batch:
     """Some arrivals. `begin` has their pictures checked and written, `commit` adds the rows, `drop` takes all back."""
 
-    def __init__(self, arrivals: list[Arrival], row: GalleryImport | None, writers: Writers) -> None:
-        self.arrivals, self.row, self.writers = arrivals, row, writers
+    def __init__(self, arrivals: list[Arrival], row: GalleryImport | None, hands: Hands) -> None:
+        self.arrivals, self.row, self.hands = arrivals, row, hands
         self.keys = [_key_of(arrival) for arrival in arrivals]
         self.known: dict[Key, Stored] = {}
         self.drafts: dict[Key, Draft] = {}
         self.broken: dict[Key, Refused] = {}
         self._pieces: list[Future[None]] = []
 
-    def begin(self, pool: Executor) -> None:
-        """Have those pictures written that are not known yet, each once."""
+    def begin(self) -> None:
+        """Have those pictures written that are not known yet, each once, and then flushed."""
         self.known = _stored({key for key in self.keys if key is not None})
         new: dict[Key, CropItem] = {}
         for key, arrival in zip(self.keys, self.arrivals, strict=True):
             if key is not None and key not in self.known and not isinstance(arrival, Outcome):
                 new.setdefault(key, arrival[1])
-        self.writers.expect(len(new))
+        self.hands.writers.expect(len(new))
         items, language, zone = list(new.items()), translation.get_language(), timezone.get_current_timezone()
         size = min(PIECE, 1 + len(items) // THREADS)
         for start in range(0, len(items), size):
-            piece = pool.submit(self._write_pictures, items[start : start + size], language, zone)
+            piece = self.hands.pictures.submit(self._write_pictures, items[start : start + size], language, zone)
             self._pieces.append(piece)
+        self._flushed = self.hands.disk.submit(self._flush, language)
 
     def commit(self) -> list[Outcome]:
-        """Wait for the pictures, then add what is new and return an outcome per arrival. Raises DiskFull."""
+        """Wait until the pictures are on the disk, then add what is new: an outcome per arrival. Raises DiskFull."""
+        self._flushed.result()
         with files.disk_full_said():
-            for piece in self._pieces:
-                piece.result()
-            if self.drafts:
-                files.pictures_flush()
             return self._commit()
 
     def drop(self) -> None:
@@ -196,6 +209,14 @@ class Batch:
             piece.cancel()
         wait(self._pieces)
         _discard(self.drafts.values())
+
+    def _flush(self, language: str | None) -> None:
+        """Once all are written. Meanwhile those of the next batch are, so that nobody waits for the disk."""
+        for piece in self._pieces:
+            piece.result()
+        if self.drafts:
+            with translation.override(language):
+                files.pictures_flush()
 
     def _write_pictures(self, items: Sequence[tuple[Key, CropItem]], language: str | None, zone: tzinfo) -> None:
         """What a thread does: in the language and time zone of whoever adds, of which it knows nothing by itself."""
@@ -213,7 +234,8 @@ class Batch:
         """
         fit = [(key, item) for key, item in items if _misfit(item) is None]
         images = [files.picture_name(*key, item.data) for key, item in fit]
-        sizes = self.writers.written([(image, item.data) for image, (_key, item) in zip(images, fit, strict=True)])
+        pictures = [(image, item.data) for image, (_key, item) in zip(images, fit, strict=True)]
+        sizes = self.hands.writers.written(pictures)
         for (key, item), image, size in zip(fit, images, sizes, strict=True):
             if size is not None:
                 self.drafts[key] = _draft(key, item, self.row, image, size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from heapq import nlargest
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
 from citysearch.gallery.adding import Arrival, Outcome
-from citysearch.gallery.indexing import SEGMENT_ROWS, segment_commit
+from citysearch.gallery.indexing import SEGMENT_ROWS, cameras_compact, segments_commit
 from citysearch.gallery.layouts import BadSource
 from citysearch.gallery.moments import aware
 from citysearch.gallery.reasons import Refused
@@ -22,6 +23,7 @@ from reid_engine.store import SegmentData
 # Ids and times of so many rows are held at most; the features themselves stay in their file until they are written.
 HELD_ROWS = 32_768
 CHECKED_ROWS = 256
+COMMITTED_AT_ONCE = 16  # cameras
 
 FLOAT16_MOST = 65_504
 
@@ -73,24 +75,39 @@ class FeatureFile:
             if not isinstance(arrival, Outcome) and outcome.crop_id is not None:
                 moment = aware(arrival[1].captured_at).timestamp()
                 self._held[arrival[0].pk].append((outcome.crop_id, moment, number))
-        fewest_first = sorted(self._held, key=lambda pk: len(self._held[pk]))
-        while fewest_first and (self._is_full() or len(self._held[fewest_first[-1]]) >= SEGMENT_ROWS):
-            self._commit(fewest_first.pop())
+        while self._is_full() or max(map(len, self._held.values()), default=0) >= SEGMENT_ROWS:
+            self._commit(self._fullest())
 
     def commit(self) -> None:
         """Write whatever is left."""
-        for camera_id in list(self._held):
-            self._commit(camera_id)
+        while self._held:
+            self._commit(self._fullest())
 
     def _is_full(self) -> bool:
         return sum(map(len, self._held.values())) >= HELD_ROWS
 
-    def _commit(self, camera_id: int) -> None:
+    def _fullest(self) -> list[int]:
+        """The cameras of which most is held: at least one, and as many as have rows for a segment together."""
+        found: list[int] = []
+        rows = 0
+        for camera_id in nlargest(COMMITTED_AT_ONCE, self._held, key=lambda pk: len(self._held[pk])):
+            rows += len(self._held[camera_id])
+            if found and rows > SEGMENT_ROWS:
+                break
+            found.append(camera_id)
+        return found
+
+    def _commit(self, camera_ids: Sequence[int]) -> None:
+        segments_commit({camera_id: self._taken(camera_id) for camera_id in camera_ids}, self.version)
+        cameras_compact(camera_ids, self.version)
+
+    def _taken(self, camera_id: int) -> SegmentData:
+        """What is held of a camera, with the features, and no longer held."""
         rows = {row[0]: row for row in self._held.pop(camera_id)}.values()
         ids, seen_at, numbers = (np.array(column) for column in zip(*rows, strict=True))
         order = np.argsort(numbers)
         features = np.asarray(self.rows[numbers[order]], dtype=np.float16)
-        segment_commit(camera_id, self.version, SegmentData(ids[order], seen_at[order], features))
+        return SegmentData(ids[order], seen_at[order], features)
 
     def _read(self, path: Path) -> NDArray[Any]:
         try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import numpy as np
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import Count, Sum
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -44,6 +44,7 @@ EXTRACT_ROWS = 32
 COMMIT_SECONDS = 20.0
 SEGMENTS_MAX = 32
 COMPACT_ROWS = 65_536
+FLUSHED_AT_ONCE = 8
 NAMED_AT_MOST = 500
 # Claims are files; cameras share them, which at worst makes one wait for another.
 CLAIMS = 64
@@ -233,7 +234,7 @@ class _Indexing:
         """Ids of the crops without features, oldest first."""
         in_order = Crop.objects.filter(camera_id=camera_id).order_by("captured_at", "id").values_list("id", flat=True)
         every = np.fromiter(in_order, dtype=np.int64)
-        return every[~np.isin(every, committed_ids(camera_id, self.version))]
+        return every[~np.isin(every, committed_ids([camera_id], self.version))]
 
     def _extract(self, count: int, pairs: Pairs) -> SegmentData:
         self.extracted += count
@@ -244,47 +245,78 @@ class _Indexing:
 
     def commit(self, camera_id: int, parts: Sequence[SegmentData]) -> None:
         parts = [part for part in parts if len(part.ids)]
-        if not parts:
-            return
-        joined = _joined(parts)
-        facts = self.store.write(self.version.model_key, camera_id, joined.ids, joined.seen_at, joined.features)
-        with _deleted_unless_committed(self.store, [facts.path]):
-            self.committed += self._commit_facts(camera_id, facts, joined.ids)
-
-    def _commit_facts(self, camera_id: int, facts: SegmentFacts, ids: Ids) -> int:
-        """Name the file, less the rows that others committed or erased since we looked; returns the rows named."""
-        with transaction.atomic():
-            if not camera_locked(camera_id):
-                return 0
-            living = Crop.objects.filter(camera_id=camera_id, pk__in=ids.tolist()).values_list("id", flat=True)
-            taken = np.isin(ids, committed_ids(camera_id, self.version))
-            stale = ids[taken | ~np.isin(ids, np.fromiter(living, dtype=np.int64))]
-            kept = self.store.rewrite_without(facts.path, stale.tolist()) if len(stale) else facts
-            if kept is not None:
-                segment_create(camera_id, self.version, kept)
-            return kept.rows if kept else 0
+        if parts:
+            self.committed += segments_commit({camera_id: _joined(parts)}, self.version)
 
 
-def segment_commit(camera_id: int, version: ModelVersion, rows: SegmentData) -> int:
-    """Commit features that were made elsewhere; those of crops that have some already, or are gone, are left out."""
-    work = _Indexing(version, None, len(rows.ids))
-    with files.disk_full_said():
-        work.commit(camera_id, [rows])
-        segments_compact(camera_id, version)
-    return work.committed
+def segments_commit(rows: Mapping[int, SegmentData], version: ModelVersion) -> int:
+    """Commit a segment for each of some cameras, all of them or none; returns the rows that were committed.
+
+    Those of crops that have features already, or are gone, are left out. To wait for the disk several at a time and to
+    ask the database once costs a third of one camera after the other. Raises DiskFull.
+    """
+    store, paths = segment_store(), []
+
+    def written(camera_id: int) -> SegmentFacts:
+        part = rows[camera_id]
+        facts = store.write(version.model_key, camera_id, part.ids, part.seen_at, part.features)
+        paths.append(facts.path)
+        return facts
+
+    with files.disk_full_said(), _deleted_unless_committed(store, paths):
+        with ThreadPoolExecutor(min(len(rows), FLUSHED_AT_ONCE), "segments") as pool:
+            facts = dict(zip(rows, pool.map(written, rows), strict=True))
+        return _facts_commit(store, facts, rows, version)
 
 
-def committed_ids(camera_id: int, version: ModelVersion) -> Ids:
-    """Crop ids (n,) in the committed segments of a camera."""
-    return _ids_of([segment.path for segment in Segment.objects.filter(camera_id=camera_id, model_version=version)])
+def _facts_commit(
+    store: SegmentStore, facts: Mapping[int, SegmentFacts], rows: Mapping[int, SegmentData], version: ModelVersion
+) -> int:
+    """Name the files, less the rows that others committed or erased since we looked; returns the rows named."""
+    with transaction.atomic():
+        cameras = cameras_locked(rows)
+        stale = _stale([rows[camera_id].ids for camera_id in cameras], cameras, version)
+        kept = {camera_id: _without(store, facts[camera_id], rows[camera_id].ids, stale) for camera_id in cameras}
+        named = {camera_id: some for camera_id, some in kept.items() if some is not None}
+        for camera_id, some in named.items():
+            segment_create(camera_id, version, some)
+        return sum(some.rows for some in named.values())
+
+
+def _stale(ids: Sequence[Ids], cameras: Collection[int], version: ModelVersion) -> Ids:
+    """Those of the crops of these cameras that have features already, or are gone."""
+    every = np.concatenate([np.empty(0, np.int64), *ids])
+    living = np.fromiter(Crop.objects.filter(pk__in=every.tolist()).values_list("id", flat=True), dtype=np.int64)
+    return every[np.isin(every, committed_ids(cameras, version)) | ~np.isin(every, living)]
+
+
+def _without(store: SegmentStore, facts: SegmentFacts, ids: Ids, stale: Ids) -> SegmentFacts | None:
+    """The same rows less the stale ones, in a new file where there are any; None where nothing is left."""
+    return store.rewrite_without(facts.path, stale.tolist()) if np.isin(ids, stale).any() else facts
+
+
+def committed_ids(camera_ids: Collection[int], version: ModelVersion) -> Ids:
+    """Crop ids (n,) in the committed segments of some cameras."""
+    found = Segment.objects.filter(camera_id__in=camera_ids, model_version=version)
+    return _ids_of(list(found.values_list("path", flat=True)))
 
 
 def camera_locked(camera_id: int) -> bool:
-    """Lock a camera's segments until the transaction ends; False when it is gone.
+    """Lock a camera's segments, and its crops against new ones, until the transaction ends; False when it is gone.
 
     SQLite has no row locks and needs none: its transactions begin IMMEDIATE, one writer at a time.
     """
     return Camera.objects.select_for_update().filter(pk=camera_id).values_list("pk", flat=True).first() is not None
+
+
+def cameras_locked(camera_ids: Iterable[int]) -> list[int]:
+    """Lock the segments of those cameras that are there, until the transaction ends; returns these.
+
+    Always in the same order, and not against new crops: an import that adds crops to some of them, in any order, and
+    somebody who locks several would otherwise wait for each other.
+    """
+    cameras = Camera.objects.select_for_update(no_key=True).filter(pk__in=list(camera_ids))
+    return list(cameras.order_by("pk").values_list("pk", flat=True))
 
 
 def segment_create(camera_id: int, version: ModelVersion, facts: SegmentFacts) -> Segment:
@@ -297,6 +329,14 @@ def segment_create(camera_id: int, version: ModelVersion, facts: SegmentFacts) -
         start=facts.start,
         end=facts.end,
     )
+
+
+def cameras_compact(camera_ids: Collection[int], version: ModelVersion) -> None:
+    """Merge the small segments of those cameras that have too many of them."""
+    small = Segment.objects.filter(camera_id__in=camera_ids, model_version=version, rows__lt=COMPACT_ROWS).order_by()
+    counted = small.values_list("camera_id").annotate(n=Count("pk")).filter(n__gt=SEGMENTS_MAX)
+    for camera_id, _count in list(counted):
+        segments_compact(camera_id, version)
 
 
 def segments_compact(camera_id: int, version: ModelVersion, most: int = SEGMENTS_MAX) -> int:

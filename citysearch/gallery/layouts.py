@@ -43,6 +43,7 @@ DOCUMENT_BYTES = 10 * MAX_BYTES
 ZIP_MEMBERS_MAX = 500_000
 # Pictures are compressed already: a member this large that shrank this much is no picture.
 BOMB_BYTES, BOMB_RATIO = 1024 * 1024, 100
+FIRST_BYTES = 64 * 1024  # most crops have fewer, and are read at once
 _DAMAGED_MEMBER = (zipfile.BadZipFile, zlib.error, EOFError)
 _BROKEN_MEMBER = (*_DAMAGED_MEMBER, RuntimeError, OSError)
 _IGNORED_NAMES = {"thumbs.db", "desktop.ini"}
@@ -203,21 +204,16 @@ def _manifest_of_zip(archive: zipfile.ZipFile, members: Mapping[str, zipfile.Zip
 
 def _manifest(opened: _Opened, options: Options) -> Entries:
     inside = _Inside(opened.source.resolve().parent)
-
-    def reader(name: str) -> Callable[[], bytes]:
-        path = inside.path_of(name)
-        return _refusal("unsafe_name", name) if path is None else _reader(path)
-
     try:
         with opened.source.open(encoding="utf-8-sig", newline="") as text:
-            return _rows(text, options, reader)
+            return _rows(text, options, lambda name: partial(inside.read, name))
     except OSError as error:
         words = {"path": opened.source, "why": error.strerror}
         raise BadSource(_("%(path)s cannot be read: %(why)s.") % words) from error
 
 
 class _Inside:
-    """Names of files below a folder, however they are written and wherever a link in them leads.
+    """Files below a folder, however their names are written and wherever a link in them leads.
 
     Text, and one look at each folder: Path objects of a hundred thousand lines take as long as reading the files.
     """
@@ -226,16 +222,27 @@ class _Inside:
         self.start = f"{root}".rstrip("/") + "/"
         self._folders: dict[str, bool] = {}
 
-    def path_of(self, name: str) -> str | None:
-        """The file's path; None where it lies elsewhere."""
+    def read(self, name: str) -> bytes:
+        """The bytes of a file. Raises Refused, also where it lies elsewhere."""
+        path = self._path_of(name)
+        try:
+            return _file_read(path, MAX_BYTES, os.O_NOFOLLOW)
+        except Refused:
+            if not os.path.islink(path):  # noqa: PTH114
+                raise
+        if not self._holds(path):
+            raise Refused("unsafe_name", name)
+        return _file_read(path, MAX_BYTES)
+
+    def _path_of(self, name: str) -> str:
+        """The file's path, which may still be a link. Raises Refused where its folder is elsewhere."""
         path = "" if "\0" in name else os.path.normpath(name if name.startswith("/") else self.start + name)
-        if not path.startswith(self.start):
-            return None
         folder = path.rpartition("/")[0]
-        if folder not in self._folders:
+        if path.startswith(self.start) and folder not in self._folders:
             self._folders[folder] = self._holds(folder)
-        linked = os.path.islink(path)  # noqa: PTH114
-        return path if self._folders[folder] and (not linked or self._holds(path)) else None
+        if not self._folders.get(folder):
+            raise Refused("unsafe_name", name)
+        return path
 
     def _holds(self, path: str) -> bool:
         return f"{os.path.realpath(path)}/".startswith(self.start)
@@ -371,17 +378,22 @@ def _reader(path: Path | str, most: int = MAX_BYTES) -> Callable[[], bytes]:
     return partial(_file_read, f"{path}", most)
 
 
-def _file_read(path: str, most: int) -> bytes:
-    """The bytes of a file. It is asked for its length first: to make room for the longest allowed takes longer."""
+def _file_read(path: str, most: int, flags: int = 0) -> bytes:
+    """The bytes of a file, in as few calls as can be: other threads take the interpreter at each."""
     try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123
-            length = min(os.fstat(file.fileno()).st_size, most)
-            data = file.read(length + 1)
-            return data if len(data) == length else _no_more(data + io.BufferedReader(file).read(most), most)
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
+        try:
+            data = os.read(handle, FIRST_BYTES)
+            if len(data) == FIRST_BYTES:
+                with open(handle, "rb", closefd=False) as file:  # noqa: PTH123
+                    data += file.read(most + 1 - len(data))
+        finally:
+            os.close(handle)
     except FileNotFoundError:
         raise Refused("missing", PurePosixPath(path).name) from None
     except OSError as error:
         raise Refused("unreadable", f"{PurePosixPath(path).name}: {error.strerror}") from error
+    return _no_more(data, most)
 
 
 def _member_reader(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int = MAX_BYTES) -> Callable[[], bytes]:

@@ -64,4 +64,4 @@ def moment_read(text: str) -> datetime | None:
 
 def aware(moment: datetime) -> datetime:
     """The same time with a zone: the installation's where it has none."""
-    return timezone.make_aware(moment) if timezone.is_naive(moment) else moment
+    return timezone.make_aware(moment) if moment.tzinfo is None else moment

@@ -21,7 +21,7 @@ from django.utils import translation
 from PIL import Image
 
 from citysearch.errors import Conflict, ServiceError
-from citysearch.gallery import adding, files, services, writers
+from citysearch.gallery import adding, files, layouts, services, writers
 from citysearch.gallery.models import Crop, GalleryImport
 from citysearch.gallery.tests.conftest import NOON, at_once, items, picture
 from reid_engine.errors import BadPhoto
@@ -356,6 +356,30 @@ def test_without_writers_the_import_does_it_all(
     monkeypatch.setattr("reid_engine.picture_writer.sys.executable", "/nowhere/python")
     row = services.crops_import(folder_of(tmp_path / "in", pictures_of(["cam-1"], each=4)), "folder")
     assert (row.state, row.added) == ("done", 4) and helped == []
+
+
+def test_a_large_picture_and_one_behind_a_link_come_in_whole(cameras: list[Any], tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    Image.effect_noise((400, 800), 90).convert("RGB").save(buffer, "PNG")
+    given = {"large.png": buffer.getvalue(), "small.jpg": picture(1)}
+    for name, data in given.items():
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "link.jpg").symlink_to(tmp_path / "small.jpg")
+    lines = ["path,camera_code,captured_at", f"large.png,cam-1,{NOON:%FT%TZ}", f"link.jpg,cam-1,{NOON:%FT%TZ}"]
+    (tmp_path / "manifest.csv").write_text("\n".join(lines))
+    assert services.crops_import(tmp_path / "manifest.csv", "manifest").added == 2
+    assert len(given["large.png"]) > 2 * layouts.FIRST_BYTES
+    assert {files.picture_read(crop.image) for crop in Crop.objects.all()} == set(given.values())
+
+
+def test_no_row_names_a_picture_that_could_not_be_flushed(cameras: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files, "_sync_file_system", full)
+    with translation.override("zh-hans"), pytest.raises(files.DiskFull, match="磁盘已满"):
+        services.crops_add_bulk(cameras[0], items(3))
+    assert not Crop.objects.exists() and not list(files.pictures_on_disk())
 
 
 class FullDisk:

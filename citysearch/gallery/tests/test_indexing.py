@@ -15,7 +15,8 @@ from citysearch.gallery import files, indexing, queries, services
 from citysearch.gallery.claims import claimed
 from citysearch.gallery.models import Crop, Segment
 from citysearch.gallery.tests.conftest import NOON, TinyExtractor, at_once, items, make_version, picture
-from reid_engine.errors import StoreCorrupt
+from reid_engine.errors import StoreCorrupt, StoreFull
+from reid_engine.store import SegmentData, SegmentStore
 
 
 def unindexed(cameras: list[Any], version: Any) -> list[int]:
@@ -162,6 +163,57 @@ def test_a_crop_erased_while_it_was_extracted_does_not_come_back(
     monkeypatch.setattr(extractor, "crop_features", erasing)
     assert services.index_cameras([camera.pk], version, extractor=extractor) == 5
     assert gone.pk not in indexed_ids([camera], version)
+
+
+def rows_of(camera: Any, dim: int) -> SegmentData:
+    """Made features of all of a camera's crops."""
+    ids = np.array(Crop.objects.filter(camera=camera).order_by("pk").values_list("pk", flat=True))
+    return SegmentData(ids, np.arange(len(ids), dtype=np.float64), np.ones((len(ids), dim), np.float16))
+
+
+def test_segments_of_several_cameras_leave_out_what_is_gone_or_there_already(
+    filled: list[Any], version: Any, extractor: TinyExtractor
+) -> None:
+    first, _other, third = filled[:3]
+    rows = {camera.pk: rows_of(camera, version.dim) for camera in (first, third)}
+    services.crops_erase([Crop.objects.filter(camera=first).first()])
+    assert indexing.segments_commit(rows, version) == 5 + 4
+    assert indexed_ids(filled, version) == all_ids()
+    services.crops_add_bulk(third, items(2, start=300))
+    again = {first.pk: rows_of(first, version.dim), third.pk: rows_of(third, version.dim)}
+    assert indexing.segments_commit(again | {10**6: rows[third.pk]}, version) == 2, "the last camera is not there"
+    assert indexed_ids(filled, version) == all_ids()
+    assert Segment.objects.count() == 3 == len(list(Path(settings.STORE_DIR).rglob("*.seg")))
+
+
+def test_segments_of_several_cameras_are_committed_all_or_none(
+    filled: list[Any], version: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = SegmentStore.write
+
+    def fails_at_last(store: SegmentStore, key: str, camera_id: int, *rows: Any) -> Any:
+        if camera_id == filled[2].pk:
+            raise StoreFull("no space")
+        return write(store, key, camera_id, *rows)
+
+    monkeypatch.setattr(SegmentStore, "write", fails_at_last)
+    with pytest.raises(files.DiskFull):
+        indexing.segments_commit({camera.pk: rows_of(camera, version.dim) for camera in filled[::2]}, version)
+    assert not Segment.objects.exists() and not list(Path(settings.STORE_DIR).rglob("*.seg"))
+
+
+def test_of_several_cameras_only_those_with_too_many_small_segments_are_compacted(
+    filled: list[Any], version: Any, extractor: TinyExtractor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for start in (300, 310, 320):
+        services.crops_add_bulk(filled[0], items(2, start=start))
+        services.index_cameras([camera.pk for camera in filled], version, extractor=extractor)
+    monkeypatch.setattr(indexing, "SEGMENTS_MAX", 2)
+    monkeypatch.setattr(indexing.segments_compact, "__defaults__", (2,))
+    third = Segment.objects.get(camera=filled[2])
+    indexing.cameras_compact([camera.pk for camera in filled], version)
+    assert Segment.objects.filter(camera=filled[0]).count() == 1 and Segment.objects.filter(pk=third.pk).exists()
+    assert indexed_ids(filled, version) == all_ids()
 
 
 def test_many_small_segments_become_one_with_the_same_rows(
