@@ -10,10 +10,17 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Protocol
 
-from django.db import transaction
-from django.db.models import Count, F, Max, Q
+from django.db import connection, transaction
+from django.db.models import Count, Max
 
 from citysearch.gallery.models import CameraCount, Crop
+
+_TABLE = CameraCount._meta.db_table
+_ADD = """
+INSERT INTO {table} (camera_id, crops, last_captured) VALUES {marks}
+ON CONFLICT (camera_id) DO UPDATE SET crops = {table}.crops + excluded.crops, last_captured = CASE
+    WHEN {table}.last_captured > excluded.last_captured THEN {table}.last_captured ELSE excluded.last_captured END
+"""
 
 
 class Counted(Protocol):
@@ -26,15 +33,20 @@ class Counted(Protocol):
 
 
 def counts_add(crops: Iterable[Counted]) -> None:
-    """Count crops that were just added."""
+    """Count crops that were just added. One statement: a thousand crops may be of as many cameras.
+
+    Always in the order of the cameras, so that two who add never wait for each other.
+    """
     added: dict[int, list[datetime]] = defaultdict(list)
     for crop in crops:
         added[crop.camera_id].append(crop.captured_at)
-    CameraCount.objects.bulk_create((CameraCount(camera_id=pk) for pk in sorted(added)), ignore_conflicts=True)
-    for camera_id, times in sorted(added.items()):
-        row = CameraCount.objects.filter(camera_id=camera_id)
-        row.update(crops=F("crops") + len(times))
-        row.filter(Q(last_captured=None) | Q(last_captured__lt=max(times))).update(last_captured=max(times))
+    if not added:
+        return
+    moment_of = connection.ops.adapt_datetimefield_value
+    rows = [(camera_id, len(times), moment_of(max(times))) for camera_id, times in sorted(added.items())]
+    with connection.cursor() as cursor:
+        marks = ", ".join(["(%s, %s, %s)"] * len(rows))
+        cursor.execute(_ADD.format(table=_TABLE, marks=marks), [value for row in rows for value in row])
 
 
 def counts_renew(camera_id: int) -> None:

@@ -23,6 +23,15 @@ def test_counts_follow_additions_repeats_and_erasures(cameras: list[Camera]) -> 
     assert counts_check() == 0
 
 
+def test_the_newest_crop_stays_the_newest_when_older_ones_come_later(cameras: list[Camera]) -> None:
+    for start in (100, 0, 200, 50):
+        services.crops_add_bulk(cameras[0], items(2, start=start))
+        services.crops_add_bulk(cameras[1], items(1, start=start))
+        newest = {camera.pk: camera.crops.latest("captured_at").captured_at for camera in cameras[:2]}
+        assert dict(CameraCount.objects.values_list("camera_id", "last_captured")) == newest
+    assert counts_check() == 0
+
+
 @pytest.mark.django_db(transaction=True)
 def test_an_erased_newest_crop_is_no_longer_the_newest(cameras: list[Camera]) -> None:
     services.crops_add_bulk(cameras[0], items(6))
