@@ -47,7 +47,7 @@ def measure(quick: bool, rows: int | None = None) -> Figure:
         "crops/s",
         found.pop("ours"),
         peers={
-            "copying the same files, unread and unchecked, flushed at the end": found.pop("copy"),
+            "copying the same files, unchecked, flushed at the end": found.pop("copy"),
             "copying them, flushed every 1,024 files, as rows that are committed need it": found.pop("flushed"),
         },
         ceiling=found.pop("ceiling"),
@@ -60,15 +60,16 @@ def measure(quick: bool, rows: int | None = None) -> Figure:
             "the ones before are flushed and committed, for threads of one interpreter would wait for each other at "
             "every file. What limits the import is what writers and the import itself have to compute on the same "
             "cores. The memory is that of the import and its writers; it "
-            "grows by the text of the manifest, read before the first picture, and not by pictures. Nothing is deleted "
-            "before the import: a file system without a journal makes files more slowly for minutes after that."
+            "grows by the text of the manifest, read before the first picture, and not by pictures. The copies "
+            "are made before and after the imports, and what is said of them is their mean. Nothing is deleted before "
+            "the import: a file system without a journal makes files more slowly for minutes after that."
         ),
         details=found,
     )
 
 
 def inside(size: Size, count: int) -> dict[str, float]:
-    """In a small city: the files, the copy, the import, the import again, and the check alone before and after them."""
+    """In a small city: the files, the import, the import again, and before and after them the copies and the check."""
     from django.conf import settings
 
     from citysearch.research.queries import active_model
@@ -76,8 +77,7 @@ def inside(size: Size, count: int) -> dict[str, float]:
     version, folder = active_model(), Path(tempfile.mkdtemp(dir=settings.VAR_DIR))
     assert version is not None
     total = _source(folder, count, size, version.dim)
-    copy, before = _copied(folder, count), _decoded(folder, count)
-    flushed = _copied_in_batches(folder, count)
+    copies, before = [_copies(folder, count)], _decoded(folder, count)
     own, seconds, computed = [resident_bytes()["RssAnon"]], [], [_computed()]
     for added in (count, 0):
         start = perf_counter()
@@ -85,11 +85,13 @@ def inside(size: Size, count: int) -> dict[str, float]:
         seconds.append(perf_counter() - start)
         computed.append(_computed())
         assert (row.added, row.known) == (added, count - added), row.message
-    after = _decoded(folder, count)
+    copies.append(_copies(folder, count))
+    copy, flushed = (2 * count / sum(both) for both in zip(*copies, strict=True))
+    after, mixed = _decoded(folder, count), _mixed(count, size, version)
     shutil.rmtree(folder)
     half = len(own) // 4
     return {
-        "crops a second where each picture is of another camera than the one before": _mixed(count, size, version),
+        "crops a second where each picture is of another camera than the one before": mixed,
         "ours": count / seconds[0],
         "ceiling": max(before, after),
         "copy": copy,
@@ -119,28 +121,34 @@ def _mixed(count: int, size: Size, version: ModelVersion) -> float:
     return count / seconds
 
 
-def _copied(folder: Path, count: int) -> float:
-    """Files a second of a copy that is on the disk at its end."""
+def _copies(folder: Path, count: int) -> tuple[float, float]:
+    """Seconds of both copies, which are removed only with the folder: deletions would make the import slower."""
+    target = Path(tempfile.mkdtemp(dir=folder))
+    return _copied(folder / "crops", target / "whole"), _copied_in_batches(folder / "crops", target / "batches", count)
+
+
+def _copied(source: Path, target: Path) -> float:
+    """Seconds of a copy that is on the disk at its end."""
     os.sync()
     start = perf_counter()
-    shutil.copytree(folder / "crops", folder / "copy")
+    shutil.copytree(source, target)
     os.sync()
-    return count / (perf_counter() - start)
+    return perf_counter() - start
 
 
-def _copied_in_batches(folder: Path, count: int) -> float:
-    """Files a second of a copy that is on the disk every so many files, as rows that are committed need it."""
+def _copied_in_batches(source: Path, target: Path, count: int) -> float:
+    """Seconds of a copy that is on the disk every so many files, as rows that are committed need it."""
     from citysearch.gallery.adding import BATCH
     from citysearch.gallery.files import pictures_flush
 
-    names = sorted(path.name for path in (folder / "crops").iterdir())
-    (folder / "batches").mkdir()
+    names = sorted(path.name for path in source.iterdir())
+    target.mkdir()
     start = perf_counter()
     for first in range(0, count, BATCH):
         for name in names[first : first + BATCH]:
-            shutil.copyfile(folder / "crops" / name, folder / "batches" / name)
+            shutil.copyfile(source / name, target / name)
         pictures_flush()
-    return count / (perf_counter() - start)
+    return perf_counter() - start
 
 
 def _decoded(folder: Path, count: int) -> float:
