@@ -59,8 +59,10 @@ def measure(quick: bool, rows: int | None = None) -> Figure:
             "mapped file into segments. Writers, a process a core, check and write the pictures of two batches while "
             "the ones before are flushed and committed, for threads of one interpreter would wait for each other at "
             "every file. What limits the import is what writers and the import itself have to compute on the same "
-            "cores. The memory is that of the import and its writers; it "
-            "grows by the text of the manifest, read before the first picture, and not by pictures. The copies "
+            "cores. Where each picture is of another camera than the one before, a batch touches a thousand folders, "
+            "and a thousand pages of the database's indexes, instead of a few, and all of them are written. The memory "
+            "is that of the import and its writers; it grows by the text of the manifest, read before the first "
+            "picture, and not by pictures. The copies "
             "are made before and after the imports, and what is said of them is their mean. Nothing is deleted before "
             "the import: a file system without a journal makes files more slowly for minutes after that."
         ),
