@@ -106,6 +106,7 @@ def _drawn(figure: Figure, plot: Plot, document: Path) -> str:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
+    from matplotlib.ticker import MaxNLocator
 
     canvas, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
     for name, points in plot.lines.items():
@@ -113,6 +114,8 @@ def _drawn(figure: Figure, plot: Plot, document: Path) -> str:
     if plot.guide is not None:
         axes.axhline(plot.guide, color="grey", linestyle="--")
     axes.set(title=plot.title, xlabel=plot.x, ylabel=plot.y, xscale=plot.scales[0], yscale=plot.scales[1])
+    if plot.scales[0] == "linear":
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # there is no thread and a fifth
     axes.grid(alpha=0.3)
     axes.legend()
     path = document.parent / "figures" / f"performance_{figure.letter}_{plot.name}.png"
