@@ -261,14 +261,15 @@ def travel_gain(seconds: Floats, metres: Floats, v_max: float = ON_FOOT) -> Floa
     """g = clip(ln t(dt | D) - ln(1/1200), -3, 3): how much better than chance a travel time fits a distance.
 
     t = 0.8 LogNormal(dt; ln(D / 1.3), 0.35) + 0.2 Exp(dt - D / v_max; 600 s): most walk straight on, some stop on the
-    way. A density is 0 outside its range; at D = 0 nobody walks, so only the second term is left.
+    way. A density is 0 outside its range; at D = 0 nobody walks, so only the second term is left. What is possible at
+    the very edge (SLACK_S) is inside of it, or rounding alone would decide between a gain and the least there is.
     """
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         offset = np.log(seconds * WALK_MPS / metres) / WALK_SPREAD
         walking = np.exp(-0.5 * offset**2) / (seconds * (WALK_SPREAD * math.sqrt(2 * math.pi)))
         walking = np.where((seconds > 0) & (metres > 0), walking, 0.0)
         late = seconds - metres / v_max
-        pausing = np.where(late >= 0, np.exp(-np.maximum(late, 0.0) / PAUSE_S) / PAUSE_S, 0.0)
+        pausing = np.where(late >= -SLACK_S, np.exp(-np.maximum(late, 0.0) / PAUSE_S) / PAUSE_S, 0.0)
         density = WALK_SHARE * walking + (1 - WALK_SHARE) * pausing
         return np.clip(np.log(density) - math.log(CHANCE_DENSITY), -GAIN_LIMIT, GAIN_LIMIT)
 

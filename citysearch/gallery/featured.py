@@ -25,7 +25,7 @@ from reid_engine.store import Ids, SegmentData, Times
 # are written. Where each picture is of another camera than the one before, many held rows make few large segments.
 HELD_ROWS = 131_072
 CHECKED_ROWS = 256
-COMMITTED_AT_ONCE = 16  # cameras
+COMMITTED_AT_ONCE = 64  # cameras
 
 FLOAT16_MOST = 65_504
 

@@ -252,8 +252,8 @@ class _Indexing:
 def segments_commit(rows: Mapping[int, SegmentData], version: ModelVersion) -> int:
     """Commit a segment for each of some cameras, all of them or none; returns the rows that were committed.
 
-    Those of crops that have features already, or are gone, are left out. To wait for the disk several at a time and to
-    ask the database once costs a third of one camera after the other. Raises DiskFull.
+    Those of crops that have features already, or are gone, are left out. Several files wait for the disk at once, and
+    the database is asked once for all of them. Raises DiskFull.
     """
     store, paths = segment_store(), []
 

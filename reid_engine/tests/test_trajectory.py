@@ -58,7 +58,7 @@ def gain_of(a: Sighting, b: Sighting, v_max: float) -> float:
     if dt > 0 and distance > 0:
         z = (math.log(dt) - math.log(distance / 1.3)) / 0.35
         density += 0.8 * math.exp(-z * z / 2) / (dt * 0.35 * math.sqrt(2 * math.pi))
-    if dt >= distance / v_max:
+    if dt + 1e-6 >= distance / v_max:
         density += 0.2 * math.exp(-(dt - distance / v_max) / 600) / 600
     return max(-3.0, min(3.0, math.log(density / (1 / 1200)))) if density > 0 else -3.0
 
@@ -372,6 +372,14 @@ def test_before_feedback_a_plausible_walking_time_tips_the_balance_and_after_it_
     assert not possible(dawdle, replace(walk, start=180.0), 2.0)
     assert [s.sighting_id for s in build([start, walk, dawdle], v_max=2.0).stops] == [1, 2]
     assert [s.sighting_id for s in build([start, walk, dawdle], has_feedback=True, v_max=2.0).stops] == [1, 3]
+
+
+def test_rounding_decides_nothing_where_a_way_is_just_possible() -> None:
+    """840 m in 280 s, as fast as anybody is taken to be: a hundredth of a second less, and nobody was that fast."""
+    rounded = np.array([280.0 - 2e-7, 280.0, 280.0 + 2e-7])
+    gains = travel_gain(rounded, np.full(3, 840.0), 3.0)
+    assert gains == pytest.approx(gains[1], abs=1e-6)
+    assert travel_gain(np.array([279.99]), np.array([840.0]), 3.0)[0] < gains[1] - 0.1
 
 
 def test_the_travel_gain_is_bounded_and_highest_at_walking_pace() -> None:
