@@ -1,6 +1,6 @@
 """What comes in as bytes and must become a usable picture: the operator's photos and the gallery's crops.
 
-Only Pillow and numpy: the web process and the gallery import use this module and must never load torch.
+Only Pillow, simplejpeg and numpy: the web process and the gallery import use this module and must never load torch.
 Nothing is decoded before its size is known, so a small file that claims to be enormous costs nothing.
 """
 
@@ -48,7 +48,6 @@ GROUND = (124, 116, 104)  # what lies behind transparent pixels: the mean of Ima
 _PILLOW = (OSError, ValueError, SyntaxError, EOFError, TypeError, struct.error, zlib.error)  # what its decoders raise
 _BROKEN = (*_PILLOW, ArithmeticError, LookupError)
 _BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
-_TURNING = {"exif", "xmp"}  # where a JPEG says which way is up
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 
 
@@ -88,11 +87,11 @@ def load_crop(data: bytes) -> Image.Image:
 def crop_size(data: bytes) -> tuple[int, int]:
     """Width and height of a gallery crop as `load_crop` would give it, raising what that raises: a check.
 
-    Everything is decoded, but of an upright JPEG at an eighth of its size: no code of the file is left out, only what
+    Everything is decoded, but of a plain JPEG at an eighth of its size: no code of the file is left out, only what
     would make pixels of the numbers, which cannot fail and takes as long as the rest.
     """
     _refuse_heavy(data, CROP)
-    size = plain_jpeg_size(data, MAX_PIXELS) or _whole_size(data, CROP.noun)
+    size = plain_jpeg_size(data, MAX_PIXELS) or _decode(data, CROP.noun).size
     _refuse_small(size, CROP)
     return size
 
@@ -211,17 +210,6 @@ def _decode(data: bytes, noun: Message) -> Image.Image:
     with _said(data, noun), _verified(data, noun) as image:
         image.load()
         return _bare(_to_rgb(_upright(image)))
-
-
-def _whole_size(data: bytes, noun: Message) -> tuple[int, int]:
-    """The size of what `_decode` would give, once all is decoded; raises BadPhoto where that does."""
-    with _said(data, noun), _verified(data, noun) as image:
-        plain = image.format == "JPEG" and image.mode in ("RGB", "L") and not image.info.keys() & _TURNING
-        size = image.size
-        if plain:
-            image.draft(None, (1, 1))
-        image.load()
-        return size if plain else _bare(_to_rgb(_upright(image))).size
 
 
 @contextmanager

@@ -137,10 +137,10 @@ def added(
     kept; what a batch that was not committed has written is removed, also when the caller takes no more.
     """
     begun: deque[Batch] = deque()
-    with closing(Hands()) as hands:
+    with closing(Pools()) as pools:
         try:
             for some in batches(arrivals):
-                begun.append(Batch(some, row, hands))
+                begun.append(Batch(some, row, pools))
                 begun[-1].begin()
                 if len(begun) > AHEAD:
                     yield _committed(begun)
@@ -157,7 +157,7 @@ def _committed(begun: deque[Batch]) -> tuple[list[Arrival], list[Outcome]]:
     return begun.popleft().arrivals, outcomes
 
 
-class Hands:
+class Pools:
     """Who works for the batches: threads that check and write, with writers, and one that flushes what is written."""
 
     def __init__(self) -> None:
@@ -174,8 +174,8 @@ class Hands:
 class Batch:
     """Some arrivals. `begin` has their pictures checked and written, `commit` adds the rows, `drop` takes all back."""
 
-    def __init__(self, arrivals: list[Arrival], row: GalleryImport | None, hands: Hands) -> None:
-        self.arrivals, self.row, self.hands = arrivals, row, hands
+    def __init__(self, arrivals: list[Arrival], row: GalleryImport | None, pools: Pools) -> None:
+        self.arrivals, self.row, self.pools = arrivals, row, pools
         self.keys = [_key_of(arrival) for arrival in arrivals]
         self.known: dict[Key, Stored] = {}
         self.drafts: dict[Key, Draft] = {}
@@ -189,13 +189,13 @@ class Batch:
         for key, arrival in zip(self.keys, self.arrivals, strict=True):
             if key is not None and key not in self.known and not isinstance(arrival, Outcome):
                 new.setdefault(key, arrival[1])
-        self.hands.writers.expect(len(new))
+        self.pools.writers.expect(len(new))
         items, language, zone = list(new.items()), translation.get_language(), timezone.get_current_timezone()
         size = min(PIECE, 1 + len(items) // THREADS)
         for start in range(0, len(items), size):
-            piece = self.hands.pictures.submit(self._write_pictures, items[start : start + size], language, zone)
+            piece = self.pools.pictures.submit(self._write_pictures, items[start : start + size], language, zone)
             self._pieces.append(piece)
-        self._flushed = self.hands.disk.submit(self._flush, language)
+        self._flushed = self.pools.disk.submit(self._flush, language)
 
     def commit(self) -> list[Outcome]:
         """Wait until the pictures are on the disk, then add what is new: an outcome per arrival. Raises DiskFull."""
@@ -235,7 +235,7 @@ class Batch:
         fit = [(key, item) for key, item in items if _misfit(item) is None]
         images = [files.picture_name(*key, item.data) for key, item in fit]
         pictures = [(image, item.data) for image, (_key, item) in zip(images, fit, strict=True)]
-        sizes = self.hands.writers.written(pictures)
+        sizes = self.pools.writers.written(pictures)
         for (key, item), image, size in zip(fit, images, sizes, strict=True):
             if size is not None:
                 self.drafts[key] = _draft(key, item, self.row, image, size)

@@ -30,7 +30,7 @@ COMMITTED_AT_ONCE = 64  # cameras
 FLOAT16_MOST = 65_504
 
 
-class _Held:
+class _HeldRows:
     """Rows of one camera, in the order of their features, as bare numbers: objects take seven times as much."""
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class FeatureFile:
             words = {"path": path.name, "shape": self.rows.shape, "dim": version.dim, "name": version.name}
             raise BadSource(_("%(path)s holds %(shape)s; %(name)s needs rows of %(dim)d numbers.") % words)
         self._kept_from, self._kept = -1, [False]
-        self._held: dict[int, _Held] = defaultdict(_Held)
+        self._held: dict[int, _HeldRows] = defaultdict(_HeldRows)
 
     def check_count(self, pictures: int) -> None:
         """Raises BadSource unless there is one feature for each picture."""
